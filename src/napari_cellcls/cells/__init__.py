@@ -1,0 +1,1 @@
+"""From an :class:`~napari_cellcls.images.image.Image` to cells: finding, measuring, cutting out."""

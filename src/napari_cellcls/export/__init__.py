@@ -1,0 +1,1 @@
+"""Writing results for people and other programs: tables, label images, overlays, summaries."""

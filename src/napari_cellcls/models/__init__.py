@@ -1,0 +1,1 @@
+"""What can classify: networks, packages, the registry and the engines that run them."""

@@ -1,0 +1,1 @@
+"""The Qt and napari edge: panels emit, controllers decide, layers.py draws the session."""
