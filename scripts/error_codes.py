@@ -34,10 +34,10 @@ class Raised:
 
 def prefixes() -> set[str]:
     """Return the first words of all codes: the default codes of the error classes."""
-    tree = ast.parse((PACKAGE / "vocabulary.py").read_text(encoding="utf-8"))
     return {
         node.value.value
-        for node in ast.walk(tree)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Assign | ast.AnnAssign)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
