@@ -22,13 +22,16 @@ from napari_cellcls.counting import (
     total_counts,
     wilson,
 )
+from napari_cellcls.models.manifest import Metrics, MetricValue
 from napari_cellcls.vocabulary import ClassScheme, Estimate
 
 MALARIA = ClassScheme.from_names(("Parasitized", "Uninfected"))
-METRICS = {
-    "sensitivity": 0.94, "sensitivity_low": 0.92, "sensitivity_high": 0.955,
-    "specificity": 0.97, "specificity_low": 0.96, "specificity_high": 0.978,
-}  # fmt: skip
+METRICS = Metrics(
+    values={
+        "sensitivity": MetricValue(value=0.94, low=0.92, high=0.955),
+        "specificity": MetricValue(value=0.97, low=0.96, high=0.978),
+    }
+)
 
 
 def exact(value: float) -> Estimate:
@@ -41,7 +44,7 @@ def predictions(assigned: list[list[int]], scheme: ClassScheme = MALARIA) -> Any
     )
 
 
-def package(metrics: dict[str, Any]) -> Any:
+def package(metrics: Metrics) -> Any:
     return SimpleNamespace(manifest=SimpleNamespace(metrics=metrics))
 
 
@@ -117,7 +120,7 @@ def test_an_uninformative_test_is_not_defined() -> None:
 
 
 def test_a_model_without_metrics_gives_no_correction() -> None:
-    got = parasitaemia(predictions([[1, 0], [0, 1]]), package({}))
+    got = parasitaemia(predictions([[1, 0], [0, 1]]), package(Metrics()))
     assert got["apparent"].value == 0.5
     assert (
         got["corrected"].method
@@ -125,9 +128,9 @@ def test_a_model_without_metrics_gives_no_correction() -> None:
     )
 
 
-def test_metrics_that_are_no_fractions_are_not_used() -> None:
-    bad = METRICS | {"specificity_high": 0.5}
-    assert not is_defined(parasitaemia_of(count_names(["Parasitized"], MALARIA), bad)["corrected"])
+def test_metrics_without_an_interval_are_not_used() -> None:
+    bare = Metrics(values=METRICS.values | {"specificity": MetricValue(value=0.97)})
+    assert not is_defined(parasitaemia_of(count_names(["Parasitized"], MALARIA), bare)["corrected"])
 
 
 def test_parasitaemia_of_a_smear() -> None:

@@ -13,15 +13,16 @@ Lang & Reiczigel 2014, Prev Vet Med 113:13-22 (interval of the corrected fractio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cellcls.vocabulary import COLUMNS, CellClass, ClassScheme, Estimate
 
 if TYPE_CHECKING:
+    from napari_cellcls.models.manifest import Metrics
     from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.predict import Predictions
 
@@ -185,8 +186,7 @@ def parasitaemia(predictions: Predictions, package: ModelPackage) -> dict[str, E
     predictions : Predictions
         Of red cells only (white cells and platelets are left out by the smear finder).
     package : ModelPackage
-        Gives sensitivity and specificity per cell in ``manifest.metrics`` (keys
-        ``sensitivity``, ``sensitivity_low``, ``sensitivity_high`` and the same for specificity).
+        Its ``manifest.metrics`` gives sensitivity and specificity per cell with intervals.
 
     Returns
     -------
@@ -197,18 +197,19 @@ def parasitaemia(predictions: Predictions, package: ModelPackage) -> dict[str, E
     return parasitaemia_of(class_counts(predictions), package.manifest.metrics)
 
 
-def parasitaemia_of(counts: ClassCounts, metrics: Mapping[str, Any]) -> dict[str, Estimate]:
+def parasitaemia_of(counts: ClassCounts, metrics: Metrics) -> dict[str, Estimate]:
     """Return the same as :func:`parasitaemia` from counts (of one image, or of a whole slide)."""
     scheme = ClassScheme(tuple(row.cell_class for row in counts.classes))
     infected = infected_class(scheme)
     if infected is None:
         return {}
     k = counts.classes[infected].count
+    unknown = undefined("not measured")
+    sensitivity = metrics.estimate("sensitivity") or unknown
+    specificity = metrics.estimate("specificity") or unknown
     return {
         "apparent": wilson(k, counts.total),
-        "corrected": rogan_gladen(
-            k, counts.total, _metric(metrics, "sensitivity"), _metric(metrics, "specificity")
-        ),
+        "corrected": rogan_gladen(k, counts.total, sensitivity, specificity),
     }
 
 
@@ -220,18 +221,6 @@ def _count(assigned: np.ndarray, scheme: ClassScheme) -> ClassCounts:
         for cell_class, k in zip(scheme.classes, hits, strict=True)
     )
     return ClassCounts(total, rows, int(total - assigned.any(axis=1).sum()))
-
-
-def _metric(metrics: Mapping[str, Any], name: str) -> Estimate:
-    try:
-        value, low, high = (float(metrics[key]) for key in (name, f"{name}_low", f"{name}_high"))
-    except (KeyError, TypeError, ValueError):
-        return undefined(f"the model states no {name} with an interval")
-    if not 0 <= low <= value <= high <= 1:
-        return undefined(
-            f"the model's {name} is no fraction with an interval: {value}, {low}..{high}"
-        )
-    return Estimate(value, low, high, "model card")
 
 
 def _wilson_center(p: float, n: float) -> tuple[float, float]:
