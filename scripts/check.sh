@@ -27,7 +27,7 @@ lint() {
     return $status
 }
 
-docs() { "$bin/mkdocs" build --strict --quiet; }
+docs() { NO_MKDOCS_2_WARNING=1 "$bin/mkdocs" build --strict --quiet; }
 
 core() { limited "$bin/python" -m pytest -m "not gui and not tensorflow"; }
 
