@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_cellcls.export.errors import writing
+from napari_cellcls.vocabulary import COLUMNS
 
 if TYPE_CHECKING:
     from napari_cellcls.cells.cells import Cells
@@ -54,7 +57,7 @@ def write_labels(
         "predictor": False,
         "photometric": "minisblack",
         "software": "napari-cellcls",
-        "metadata": {"axes": "YX", **_physical(pixel_size_um)},
+        "metadata": {"axes": "YX", "UUID": _uuid(cells), **_physical(pixel_size_um)},
     }
     if pixel_size_um is not None:
         y, x = pixel_size_um
@@ -74,6 +77,13 @@ def _tiles(labels: Any, dtype: np.dtype) -> Iterator[np.ndarray]:
         row = np.asarray(labels[y : y + _TILE]).astype(dtype)
         for x in range(0, width, _TILE):
             yield row[:, x : x + _TILE]
+
+
+def _uuid(cells: Cells) -> str:
+    # A random one, the default, would make every run write other bytes.
+    columns = [COLUMNS.label, *COLUMNS.bbox]
+    content = cells.table[columns].to_numpy(np.int64).tobytes() + repr(cells.labels.shape).encode()
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, hashlib.sha256(content).hexdigest()))
 
 
 def _physical(pixel_size_um: tuple[float, float] | None) -> dict[str, Any]:

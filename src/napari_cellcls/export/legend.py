@@ -89,16 +89,17 @@ def with_legend(
     picture: Picture,
     predictions: Predictions,
     letters: tuple[str, ...],
+    no_class: str,
     rejected: int,
     lines: tuple[str, ...],
 ) -> Picture:
-    """Return the picture on a sheet with the legend below it."""
+    """Return the picture on a sheet with the legend below it; ``no_class`` is a color."""
     from PIL import Image as PillowImage
     from PIL import ImageDraw
 
     size = int(min(max(picture.width / 55, 13), 40))
     typeface, pad = font(size), size
-    items = legend_items(predictions, letters, rejected)
+    items = legend_items(predictions, letters, no_class, rejected)
     width = max(picture.width, 24 * size)
     rows = _flow(items, typeface, width - 2 * pad, size)
     texts = [
@@ -130,7 +131,7 @@ def with_legend(
 
 
 def legend_items(
-    predictions: Predictions, letters: tuple[str, ...], rejected: int
+    predictions: Predictions, letters: tuple[str, ...], no_class: str, rejected: int
 ) -> list[tuple[str | None, str]]:
     """Return (color, text) of each legend entry; the color None stands for objects left out.
 
@@ -145,7 +146,7 @@ def legend_items(
         for letter, row in rows
     ]
     if counts.unassigned:
-        items.append(("#c8c8c8", f"no class: {counts.unassigned}"))
+        items.append((no_class, f"no class: {counts.unassigned}"))
     if rejected:
         items.append((None, f"left out: {rejected}"))
     return items

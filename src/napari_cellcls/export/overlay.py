@@ -23,7 +23,7 @@ LONGEST = 4096
 """Pictures are reduced to at most this many pixels on the longer side."""
 SHORTEST = 480
 """Small images are enlarged to at least this many pixels on the longer side."""
-NO_CLASS = "#ffffff"
+NO_CLASS_ON_BRIGHT, NO_CLASS_ON_DARK = "#202020", "#d8d8d8"
 REJECTED = (150, 150, 150)
 _MAX_LETTERS = 4000
 
@@ -79,7 +79,7 @@ def render_overlay(
     """Draw the image, an outline per cell in its class color, a letter, and a legend below.
 
     A cell with several classes is drawn in the most probable one; cells without a class are
-    white, objects that were left out are dotted gray.
+    black on a photograph and light gray on fluorescence, objects that were left out are dotted.
 
     Parameters
     ----------
@@ -105,12 +105,14 @@ def render_overlay(
     shown = shown_class(predictions)
     if cells.rejected is not None:
         _dotted(pixels, view.labels(cells.rejected.labels))
-    _outline(pixels, view.labels(cells.labels), cells.ids, shown, predictions.scheme, width)
+    no_class = NO_CLASS_ON_BRIGHT if image.is_rgb else NO_CLASS_ON_DARK
+    palette = np.stack([rgb_of(c.color) for c in predictions.scheme.classes] + [rgb_of(no_class)])
+    _outline(pixels, view.labels(cells.labels), cells.ids, palette[shown], width)  # -1: the last
     picture = PillowImage.fromarray(pixels)
     letters = class_letters(predictions.scheme)
     _letter_cells(picture, cells, shown, letters, predictions.scheme, view)
     rejected = 0 if cells.rejected is None else len(cells.rejected.table)
-    return with_legend(picture, predictions, letters, rejected, lines)
+    return with_legend(picture, predictions, letters, no_class, rejected, lines)
 
 
 def composite(image: Image, view: View) -> np.ndarray:
@@ -118,7 +120,7 @@ def composite(image: Image, view: View) -> np.ndarray:
     planes = np.asarray(image.data[:, :: view.step, :: view.step]).astype(np.float32)
     if image.is_rgb:
         black, white = image.value_range
-        rgb = np.moveaxis((planes - black) / max(white - black, 1e-12), 0, -1)
+        rgb: np.ndarray = np.moveaxis((planes - black) / max(white - black, 1e-12), 0, -1)
     else:
         rgb = np.zeros((*planes.shape[1:], 3), np.float32)
         for plane, channel in zip(planes, image.channels, strict=True):
@@ -126,7 +128,7 @@ def composite(image: Image, view: View) -> np.ndarray:
             if high > low:
                 stretched = np.clip((plane - low) / (high - low), 0, 1)
                 rgb += stretched[..., None] * (rgb_of(channel.color).astype(np.float32) / 255)
-    pixels = (np.nan_to_num(np.clip(rgb, 0, 1)) * 255 + 0.5).astype(np.uint8)
+    pixels: np.ndarray = (np.nan_to_num(np.clip(rgb, 0, 1)) * 255 + 0.5).astype(np.uint8)
     if view.zoom > 1:
         pixels = pixels.repeat(view.zoom, 0).repeat(view.zoom, 1)
     return pixels
@@ -153,27 +155,25 @@ def _boundary(labels: np.ndarray, width: int) -> np.ndarray:
     size = 2 * width + 1
     low = ndimage.minimum_filter(labels, size=size, mode="nearest")
     high = ndimage.maximum_filter(labels, size=size, mode="nearest")
-    return np.asarray((labels > 0) & (low != high))
+    edge: np.ndarray = (labels > 0) & (low != high)
+    return edge
 
 
 def _outline(
     pixels: np.ndarray,
     labels: np.ndarray,
     ids: np.ndarray,
-    shown: np.ndarray,
-    scheme: ClassScheme,
+    colors: np.ndarray,
     width: int,
 ) -> None:
-    palette = np.stack([rgb_of(c) for c in (*(k.color for k in scheme.classes), NO_CLASS)])
     edge = _boundary(labels, width)
     found = labels[edge]
     if not len(ids):
         return
     row = np.clip(np.searchsorted(ids, found), 0, len(ids) - 1)
     known = ids[row] == found
-    colors = palette[shown[row]]  # -1 picks the last row: no class
     target = pixels[edge]
-    target[known] = colors[known]
+    target[known] = colors[row[known]]
     pixels[edge] = target
 
 
