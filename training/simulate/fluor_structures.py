@@ -144,11 +144,11 @@ def inside_nucleus(layer: Monolayer) -> Plane:
 
 def microtubules(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Filaments from the organizing center to the border, with others bent around the nucleus."""
-    radial = _ids(layer, _by_area(rng, layer, 70, 130))
-    at = layer.poles[radial] + rng.normal(0, 0.5 * layer.px, (len(radial), 2))
+    radial = _ids(layer, _by_area(rng, layer, 130, 240))
+    at = layer.poles[radial] + rng.normal(0, 1.1 * layer.px, (len(radial), 2))
     angle = rng.uniform(0, 2 * np.pi, len(radial))
     stays = 2 * np.exp(-np.maximum(layer.rim, 0) / (5 * layer.px)) * (layer.rim > 0) + 0.4
-    free, owner = _somewhere(rng, layer, stays, _by_area(rng, layer, 60, 110))
+    free, owner = _somewhere(rng, layer, stays, _by_area(rng, layer, 120, 240))
     to_center = layer.centers[owner] - free
     round_about = np.arctan2(to_center[:, 0], to_center[:, 1]) + np.pi / 2
     round_about += rng.choice([0, np.pi], len(owner)) + rng.normal(0, 0.6, len(owner))
@@ -161,7 +161,7 @@ def microtubules(rng: np.random.Generator, layer: Monolayer) -> Plane:
     lines = trace(rng, layer, seeds, 0.16)
     under = 1 - inside_nucleus(layer) * rng.uniform(0.35, 0.95, layer.count + 1)[layer.cells]
     haze = _blur(lines, layer, 0.9)
-    return (0.34 * lines + 0.3 * haze) * under.astype(np.float32)
+    return (0.26 * lines + 0.22 * haze) * under.astype(np.float32)
 
 
 def reticulum(rng: np.random.Generator, layer: Monolayer) -> Plane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,6 +79,23 @@ def stages_for(rng: np.random.Generator, infected: int) -> list[str]:
     return fixed + [str(s) for s in rest][: max(0, infected - len(fixed))]
 
 
+def _infect(
+    rng: np.random.Generator, reds: list[Placed], shape: tuple[int, int], infected: int
+) -> list[Placed]:
+    """Give parasites to cells that lie wholly inside the image: a cut cell would hide them."""
+    limits = np.array(shape)
+    whole = [
+        i
+        for i, c in enumerate(reds)
+        if (np.array(c.center) > 1.3 * c.radius).all()
+        and (np.array(c.center) < limits - 1.3 * c.radius).all()
+    ]
+    chosen = rng.permutation(whole or np.arange(len(reds)))[:infected]
+    for i, stage in zip(chosen, stages_for(rng, len(chosen))):
+        reds[int(i)] = replace(reds[int(i)], stage=stage)
+    return reds
+
+
 def lay_out(
     rng: np.random.Generator,
     shape: tuple[int, int],
@@ -118,14 +135,14 @@ def lay_out(
         floor.add(y, x, radius)
         stage = ("neutrophil", "lymphocyte", "eosinophil")[i % 3]
         placed.append(Placed("white cell", (y, x), radius, stage))
-    infected = round(red_cells * infected_fraction)
-    stages = stages_for(rng, infected) + [""] * (red_cells - infected)
     radii = np.clip(rng.normal(3.55, 0.27, red_cells), 2.7, 4.3) / pixel_size_um
     partner = rng.random(red_cells) < 0.22
+    reds: list[Placed] = []
     for i, radius in enumerate(radii):
         y, x = _draw_place(rng, floor, radius, shape, bool(partner[i]))
         floor.add(y, x, radius)
-        placed.append(Placed("red cell", (y, x), float(radius), stages[i]))
+        reds.append(Placed("red cell", (y, x), float(radius)))
+    placed += _infect(rng, reds, shape, round(red_cells * infected_fraction))
     for _ in range(platelets):
         radius = float(np.clip(rng.normal(1.1, 0.3), 0.6, 1.9)) / pixel_size_um
         y, x = _draw_place(rng, floor, radius, shape, False)

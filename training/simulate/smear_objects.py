@@ -64,7 +64,7 @@ def draw_red_cell(rng: np.random.Generator, slide: Slide, cell: Placed, label: i
     edge = soft_step((1 - rho) * cell.radius, rng.uniform(1.2, 1.9))
     depth = np.float32(rng.normal(1.0, 0.1))
     # Biconcave: a pale center of its own width and offset, thickest a little inside the rim.
-    pallor = np.clip(rng.normal(0.44, 0.2), 0.0, 0.85) * (0.4 if cell.stage else 1.0)
+    pallor = np.clip(rng.normal(0.5, 0.22), 0.0, 0.92) * (0.4 if cell.stage else 1.0)
     width = rng.uniform(0.3, 0.5)
     shift = rng.normal(0, 0.06, 2) * cell.radius
     inner = np.hypot(window.y - shift[0], window.x - shift[1]) / cell.radius
