@@ -1,0 +1,71 @@
+"""The models and engines at hand. Models are listed at once, engines are looked for beside the window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_cellcls.vocabulary import Progress, Task
+from napari_cellcls.widgets.worker import Runner
+
+if TYPE_CHECKING:
+    from napari_cellcls.models.registry import ModelEntry
+    from napari_cellcls.models.runtime import Choice, EngineReport
+
+
+class Catalog(QObject):
+    """What the Model and Device menus offer.
+
+    Signals
+    -------
+    surveyed()
+        Engines are known; ``reports`` and ``automatic`` are filled.
+    """
+
+    surveyed = Signal()
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.entries: list[ModelEntry] = []
+        self.damaged: list[ModelEntry] = []
+        self.reports: list[EngineReport] = []
+        self.automatic: Choice | None = None
+        self._runner = Runner(self)
+        self._runner.succeeded.connect(self._on_surveyed)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the list of models again."""
+        from napari_cellcls.models import registry
+
+        found = registry.entries()
+        self.entries = [entry for entry in found if entry.manifest is not None]
+        self.damaged = [entry for entry in found if entry.manifest is None]
+
+    def entry(self, path: str) -> ModelEntry | None:
+        """Return the usable model at ``path``."""
+        return next((entry for entry in self.entries if str(entry.path) == path), None)
+
+    def survey(self) -> None:
+        """Look for engines and devices in a worker; importing them takes too long for a click."""
+        self._runner.start(_survey, "Looking for engines")
+
+    @property
+    def auto_tip(self) -> str:
+        """What *auto* means on this computer, and why."""
+        if self.automatic is None:
+            return "Uses the fastest engine present (looking for engines…)"
+        choice = self.automatic
+        return f"auto: {choice.engine} on {choice.device}. {choice.reason}"
+
+    def _on_surveyed(self, result: Any) -> None:
+        self.reports, self.automatic = result
+        self.surveyed.emit()
+
+
+def _survey() -> Task[tuple[list[EngineReport], Choice]]:
+    from napari_cellcls.models import runtime
+
+    yield Progress(0, 0, "Looking for engines")
+    return list(runtime.survey()), runtime.choose()

@@ -1,0 +1,179 @@
+"""Which images and cells the viewer offers: layers grouped into images. No Qt in here.
+
+A color photograph is one RGB layer. A multichannel image is several layers that the reader
+marked as one (``metadata["cellcls"]``), or that share shape and placement in the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import napari.layers
+import numpy as np
+
+from napari_cellcls.images.image import Image
+from napari_cellcls.vocabulary import ImageError
+
+META = "cellcls"
+"""Our key in ``layer.metadata``."""
+OURS = "drawn_by_session"
+"""Marks the layers that we draw ourselves and never offer as input."""
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """Layers that together are one image, in channel order."""
+
+    layers: tuple[Any, ...]
+    name: str = field(compare=False)
+    is_rgb: bool = field(compare=False)
+
+    @property
+    def detail(self) -> str:
+        """One line for the tooltip."""
+        kind = "color photograph" if self.is_rgb else f"{len(self.layers)} channel(s)"
+        names = "" if self.is_rgb else ": " + ", ".join(layer.name for layer in self.layers)
+        y, x = plane_shape(self.layers[0])
+        return f"{kind}, {x} × {y} pixels{names}"
+
+
+
+def is_ours(layer: Any) -> bool:
+    """Tell whether a session draws this layer."""
+    return bool(layer.metadata.get(META, {}).get(OURS, False))
+
+
+def image_choices(layers: Iterable[Any]) -> list[ImageChoice]:
+    """Group the image layers of a viewer, in layer order.
+
+    Parameters
+    ----------
+    layers : iterable of napari layers
+
+    Returns
+    -------
+    list of ImageChoice
+    """
+    groups: dict[Any, list[Any]] = {}
+    for layer in layers:
+        if isinstance(layer, napari.layers.Image) and layer.ndim >= 2 and not is_ours(layer):
+            groups.setdefault(_group_key(layer), []).append(layer)
+    return [_choice(group) for group in groups.values()]
+
+
+def labels_choices(layers: Iterable[Any]) -> list[Any]:
+    """Return the Labels layers a user can take as cells."""
+    return [layer for layer in layers if isinstance(layer, napari.layers.Labels) and not is_ours(layer)]
+
+
+def plane_shape(layer: Any) -> tuple[int, int]:
+    """Return ``(Y, X)`` of the finest level."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    shape = data.shape[:-1] if getattr(layer, "rgb", False) else data.shape
+    return int(shape[-2]), int(shape[-1])
+
+
+def pixel_size_um(layer: Any) -> tuple[float, float] | None:
+    """Return ``(y, x)`` in micrometers per pixel, None when the layer has no length unit."""
+    sizes = []
+    for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True):
+        try:
+            sizes.append(float((float(scale) * unit).to("micrometer").magnitude))
+        except (AttributeError, ValueError, TypeError):
+            return None
+    return sizes[0], sizes[1]
+
+
+def plane(layer: Any, step: Sequence[int]) -> Any:
+    """Return the displayed plane of a layer: ``(Y, X)`` or ``(Y, X, 3 or 4)``.
+
+    Parameters
+    ----------
+    layer : napari layer
+    step : sequence of int
+        ``viewer.dims.current_step``; its last entries belong to Y and X, those before choose
+        T, Z and the like.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    extra = layer.ndim - 2
+    before = list(step)[-layer.ndim : -2] if extra else []
+    sizes = data.shape[:extra]
+    index = tuple(int(np.clip(i, 0, n - 1)) for i, n in zip(before, sizes, strict=True))
+    return data[index] if index else data
+
+
+def to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
+    """Turn layers into an :class:`Image`, lazily where the layers are lazy.
+
+    Raises
+    ------
+    ImageError
+        ``LAYER-DIMS`` for data that is no stack of ``(Y, X)`` planes; others from the images room.
+    """
+    from napari_cellcls.images.read import image_from_array
+
+    first = choice.layers[0]
+    planes = [plane(layer, step) for layer in choice.layers]
+    known: dict[str, Any] = {"name": choice.name, "pixel_size_um": pixel_size_um(first)}
+    if choice.is_rgb:
+        return image_from_array(planes[0], rgb=True, **known)
+    if any(p.ndim != 2 for p in planes):
+        raise ImageError(
+            "These layers cannot be read as planes.",
+            code="LAYER-DIMS",
+            why=f"the displayed planes have the shapes {[p.shape for p in planes]}",
+            remedy="Use layers whose last two axes are Y and X, or an RGB layer.",
+        )
+    return image_from_array(
+        _stack(planes),
+        axes="CYX",
+        channel_names=tuple(_channel_name(layer) for layer in choice.layers),
+        channel_colors=tuple(_color(layer) for layer in choice.layers),
+        **known,
+    )
+
+
+def _stack(planes: list[Any]) -> Any:
+    if all(isinstance(p, np.ndarray) for p in planes):
+        return np.stack(planes)
+    import dask.array as da
+
+    return da.stack([p if isinstance(p, da.Array) else da.from_array(p) for p in planes])
+
+
+def _group_key(layer: Any) -> Any:
+    if layer.rgb:
+        return "rgb", layer.name
+    known = layer.metadata.get(META, {})
+    place = (
+        tuple(layer.data[0].shape if layer.multiscale else layer.data.shape),
+        *(tuple(np.round(v, 9)) for v in (layer.scale, layer.translate)),
+    )
+    return known.get("path"), known.get("scene"), place
+
+
+def _choice(group: list[Any]) -> ImageChoice:
+    first = group[0]
+    known = first.metadata.get(META, {})
+    name = known.get("name") or (first.name if len(group) == 1 else _common_name(group))
+    return ImageChoice(tuple(group), str(name), bool(first.rgb))
+
+
+def _common_name(group: list[Any]) -> str:
+    names = [layer.name for layer in group]
+    start = names[0]
+    while start and not all(n.startswith(start) for n in names):
+        start = start[:-1]
+    start = start.rstrip(" :_-[(")
+    return start if len(start) >= 3 else " + ".join(names[:4]) + (" …" if len(names) > 4 else "")
+
+
+def _channel_name(layer: Any) -> str:
+    return str(layer.metadata.get(META, {}).get("channel", layer.name))
+
+
+def _color(layer: Any) -> str:
+    top = np.asarray(layer.colormap.colors)[-1][:3]
+    return "#" + "".join(f"{round(float(v) * 255):02x}" for v in top)

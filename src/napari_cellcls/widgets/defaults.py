@@ -1,0 +1,108 @@
+"""Ready choices from the image itself, and the entries of the menus. No Qt in here but `Option`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari_cellcls.images.image import Image
+from napari_cellcls.session import Method
+from napari_cellcls.vocabulary import ChannelError
+from napari_cellcls.widgets.choices import ImageChoice
+from napari_cellcls.widgets.panels.inputs import Option
+
+if TYPE_CHECKING:
+    from napari_cellcls.models.registry import ModelEntry
+    from napari_cellcls.models.runtime import EngineReport
+
+METHOD_TEXTS: dict[Method, tuple[str, str]] = {
+    "smear": ("Find: blood smear", "Red cells of a stained smear; white cells, platelets and clumps are left out"),
+    "fluorescence": ("Find: fluorescence", "Nuclei, then whole cells from a cell channel or by expansion"),
+    "whole": ("Whole image", "The image is one ready cell, cut out already"),
+}
+_LEVEL_ORDER = {"released": 0, "starter": 1, "backbone": 2}
+
+
+def default_method(image: Image) -> Method:
+    """Return how to find cells: color photographs are smears, channels are fluorescence."""
+    return "smear" if image.is_rgb else "fluorescence"
+
+
+def default_model(image: Image | None, entries: Sequence[ModelEntry]) -> ModelEntry | None:
+    """Return the model that fits the image best: inputs present, made for such cells, released."""
+    if not entries:
+        return None
+    return min(entries, key=lambda entry: _misfit(image, entry))
+
+
+def _misfit(image: Image | None, entry: ModelEntry) -> tuple[int, int, int]:
+    manifest = entry.manifest
+    assert manifest is not None
+    unlike = int(image is not None and manifest.cells != default_method(image))
+    return (int(not manifest.classes), unlike + 2 * int(not _fits(image, entry)), _LEVEL_ORDER[manifest.level])
+
+
+def _fits(image: Image | None, entry: ModelEntry) -> bool:
+    from napari_cellcls.images.channels import match
+
+    if image is None or entry.manifest is None:
+        return True
+    try:
+        match(image, entry.manifest.planes)
+    except ChannelError:
+        return False
+    return True
+
+
+def image_options(choices: Iterable[ImageChoice]) -> list[Option]:
+    """Return the entries of the Image menu."""
+    return [Option(choice.name, choice, choice.detail) for choice in choices]
+
+
+def cells_options(labels: Iterable[Any], shape: tuple[int, int] | None) -> list[Option]:
+    """Return the entries of the Cells menu: methods, then Labels layers (wrong sizes say so)."""
+    options = [Option(text, method, tip) for method, (text, tip) in METHOD_TEXTS.items()]
+    return options + [Option(layer.name, layer, _labels_tip(layer, shape)) for layer in labels]
+
+
+def _labels_tip(layer: Any, shape: tuple[int, int] | None) -> str:
+    from napari_cellcls.widgets.choices import plane_shape
+
+    y, x = plane_shape(layer)
+    fits = "" if shape is None or shape == (y, x) else f"; the image has {shape[1]} × {shape[0]}"
+    return f"The cells of this Labels layer, {x} × {y} pixels{fits}"
+
+
+def model_options(entries: Iterable[ModelEntry]) -> list[Option]:
+    """Return the entries of the Model menu; values are paths.
+
+    What is not a released model says so in its text; a damaged package is disabled and says why.
+    """
+    options = []
+    for entry in entries:
+        manifest = entry.manifest
+        if manifest is None:
+            why = "" if entry.error is None else f"{entry.error.what} {entry.error.why} [{entry.error.code}]"
+            options.append(Option(entry.name, str(entry.path), why_not=why or "cannot be read"))
+            continue
+        level = "" if manifest.level == "released" else f" ({manifest.level})"
+        names = [c.name for c in manifest.classes]
+        classes = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        tip = f"{manifest.title} {manifest.version}: {classes or 'no classes yet'}"
+        options.append(Option(f"{manifest.name}{level}", str(entry.path), tip))
+    return options
+
+
+def engine_options(reports: Sequence[EngineReport], auto_tip: str) -> list[Option]:
+    """Return the entries of the Device menu: auto, then every engine and device, missing ones disabled.
+
+    Values are ``(engine, device)``.
+    """
+    options = [Option("auto", ("auto", "auto"), auto_tip)]
+    for report in reports:
+        if not report.available:
+            options.append(Option(report.name, (report.name, "auto"), why_not=report.note or "not installed"))
+            continue
+        tip = " ".join(part for part in (report.name, report.version, report.note) if part)
+        options += [Option(f"{report.name}: {device}", (report.name, device), tip) for device in report.devices]
+    return options

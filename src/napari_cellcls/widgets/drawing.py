@@ -1,0 +1,159 @@
+"""What is drawn for cells and classes, as plain arrays and tables: outlines, colors, features.
+
+Changing one class must not cost a pass over all cells (napari#6732: a direct colormap over ids
+does), so outlines are drawn by a small *class raster*: uint8, pixel = class number on the inner
+outline of each cell, zero elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from napari_cellcls.vocabulary import COLUMNS, ClassScheme
+
+if TYPE_CHECKING:
+    from napari_cellcls.cells.cells import Cells
+    from napari_cellcls.predict import Predictions
+
+NEUTRAL = (0.93, 0.93, 0.93, 0.9)
+"""Cells that are not classified yet."""
+NO_CLASS = (0.62, 0.62, 0.62, 1.0)
+LEFT_OUT = (0.75, 0.75, 0.75, 0.8)
+_DIRECT_TABLE = 1 << 24
+_DENSE_ROWS = 1 << 17
+_FEW_CLASSES = 4
+
+
+def inner_outline(labels: np.ndarray, width: int = 2) -> np.ndarray:
+    """Return True on the pixels of each label that lie within ``width`` of another one.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        ``(Y, X)`` integer. The image edge is no outline.
+    width : int
+        Pixels, at least 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(Y, X)`` bool.
+    """
+    inside = labels != 0
+    core = inside
+    for _ in range(max(int(width), 1)):
+        core = core & ~_touches_other(labels, core)
+    return inside & ~core
+
+
+def _touches_other(labels: np.ndarray, core: np.ndarray) -> np.ndarray:
+    edge = np.zeros(labels.shape, bool)
+    for axis in (0, 1):
+        before = tuple(slice(None, -1) if a == axis else slice(None) for a in (0, 1))
+        after = tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))
+        differ = labels[before] != labels[after]
+        edge[before] |= differ | ~core[after]
+        edge[after] |= differ | ~core[before]
+    return edge
+
+
+def class_raster(labels: Any, ids: np.ndarray, codes: np.ndarray, width: int = 2) -> Any:
+    """Return the class raster of a label image.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray or dask.array.Array
+        ``(Y, X)`` integer.
+    ids : numpy.ndarray
+        ``(N,)`` int64, ascending.
+    codes : numpy.ndarray
+        ``(N,)`` uint8, the class number of each cell.
+    width : int
+        Of the outline, pixels.
+
+    Returns
+    -------
+    numpy.ndarray or dask.array.Array
+        ``(Y, X)`` uint8; lazy when ``labels`` is.
+    """
+    if isinstance(labels, np.ndarray):
+        return _block_raster(labels, ids, codes, width)
+    return labels.map_overlap(
+        _block_raster, depth=width, boundary="nearest", dtype=np.uint8, ids=ids, codes=codes, width=width
+    )
+
+
+def _block_raster(labels: np.ndarray, ids: np.ndarray, codes: np.ndarray, width: int) -> np.ndarray:
+    raster = np.zeros(labels.shape, np.uint8)
+    on = inner_outline(labels, width)
+    raster[on] = lookup(labels[on], ids, codes)
+    return raster
+
+
+def lookup(labels: np.ndarray, ids: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the code of each label value, 0 for values that are not in ``ids``."""
+    if not len(ids):
+        return np.zeros(labels.shape, np.uint8)
+    if int(ids[-1]) < _DIRECT_TABLE:
+        table = np.zeros(int(ids[-1]) + 1, np.uint8)
+        table[ids] = codes
+        known = (labels >= 0) & (labels < len(table))
+        return np.where(known, table[np.where(known, labels, 0)], 0).astype(np.uint8)
+    at = np.minimum(np.searchsorted(ids, labels), len(ids) - 1)
+    return np.where(ids[at] == labels, codes[at], 0).astype(np.uint8)
+
+
+def dashed(mask: np.ndarray, period: int = 8) -> np.ndarray:
+    """Break an outline into dashes (objects left out, told apart without color)."""
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return mask & ((y + x) % period < period * 5 // 8) & ((y - x) % period < period * 6 // 8)
+
+
+def color_table(scheme: ClassScheme | None) -> dict[int | None, Any]:
+    """Return the colors of the class raster: 1..K, K+1 no class, K+2 not classified, K+3 left out."""
+    colors: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
+    classes = scheme.classes if scheme is not None else ()
+    for code, cell_class in enumerate(classes, start=1):
+        colors[code] = cell_class.color
+    for code, color in enumerate((NO_CLASS, NEUTRAL, LEFT_OUT), start=len(classes) + 1):
+        colors[code] = color
+    return colors
+
+
+def feature_table(cells: Cells, predictions: Predictions | None) -> pd.DataFrame:
+    """Return the features of the id layer: row number = label (napari's table relies on it).
+
+    Sparse ids (far more numbers than cells) get one row per cell instead and are found by the
+    column ``index``, which tooltips honor.
+    """
+    table = cells.table
+    ids = cells.ids
+    columns: dict[str, Any] = {}
+    if predictions is not None:
+        columns["class"] = [name or "no class" for name in predictions.predicted]
+        columns[COLUMNS.confidence] = np.round(np.asarray(predictions.confidence, float), 3)
+        columns.update(_probabilities(predictions))
+    area = COLUMNS.area_um2 if table[COLUMNS.area_um2].notna().any() else COLUMNS.area_px
+    columns[area] = np.round(table[area].to_numpy(float), 2)
+    if COLUMNS.flags in table:
+        columns[COLUMNS.flags] = [text or None for text in table[COLUMNS.flags]]
+    frame = pd.DataFrame(columns, index=ids)
+    top = int(ids[-1]) if len(ids) else 0
+    if top <= _DENSE_ROWS or top <= 4 * len(ids):
+        frame = frame.reindex(np.arange(top + 1))
+        # A row of zeros for the background keeps numeric columns numeric and the table aligned.
+    frame.insert(0, "index", frame.index.to_numpy())
+    if "class" in frame:
+        frame["class"] = pd.Categorical(frame["class"])
+    return frame.reset_index(drop=True)
+
+
+def _probabilities(predictions: Predictions) -> dict[str, Any]:
+    scheme, p = predictions.scheme, np.asarray(predictions.probabilities, float)
+    if len(scheme) <= _FEW_CLASSES:
+        return {f"p {name}": np.round(p[:, k], 3) for k, name in enumerate(scheme.names)}
+    second = np.argsort(p, axis=1)[:, -2] if len(p) else np.zeros(0, int)
+    return {"next best": [f"{scheme.names[k]} {p[i, k]:.2f}" for i, k in enumerate(second)]}

@@ -1,0 +1,77 @@
+"""From the cursor to the input card: finds the cell under it, debounced, and shows its crop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_cellcls.vocabulary import COLUMNS, CellClsError
+from napari_cellcls.widgets.preview import can_look, look
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_cellcls.session import Session
+    from napari_cellcls.widgets.layers import SessionLayers
+    from napari_cellcls.widgets.panels.input_card import InputCard
+
+_PAUSE_MS = 60
+
+
+class Hover(QObject):
+    """Keeps the input card on the cell under the cursor; before any hover, on a typical one."""
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, session: Session, layers: SessionLayers, card: InputCard, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self.viewer, self.session, self.layers, self.card = viewer, session, layers, card
+        self._row: int | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PAUSE_MS)
+        self._timer.timeout.connect(self.look_under_cursor)
+        viewer.cursor.events.position.connect(self._on_cursor)
+
+    def refresh(self) -> None:
+        """Show the present cell again after the session changed."""
+        reason = can_look(self.session)
+        if reason:
+            self._row = None
+            self.card.show_reason(reason)
+            return
+        cells = self.session.cells
+        assert cells is not None
+        if self._row is None or self._row >= len(cells):
+            self._row = typical_row(cells.table, cells.labels.shape)
+        self._show(self._row)
+
+    def look_under_cursor(self) -> None:
+        """Show the cell under the cursor; off the cells the card keeps the last one."""
+        if self.viewer.dims.ndisplay != 2 or can_look(self.session):
+            return
+        row = self.session.row_of(self.layers.label_at(self.viewer.cursor.position))
+        if row is not None and row != self._row:
+            self._row = row
+            self._show(row)
+
+    def _show(self, row: int) -> None:
+        try:
+            self.card.show_view(look(self.session, row))
+        except CellClsError as error:
+            self.card.show_reason(f"{error.what} {error.why}".strip())
+
+    def _on_cursor(self, _event: Any) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+
+def typical_row(table: Any, shape: tuple[int, ...]) -> int:
+    """Return the row of the cell nearest the center of the image, away from the border if possible."""
+    y, x = table[COLUMNS.y].to_numpy(float), table[COLUMNS.x].to_numpy(float)
+    distance = np.hypot(y - shape[-2] / 2, x - shape[-1] / 2)
+    if COLUMNS.border in table:
+        distance = distance + 1e9 * table[COLUMNS.border].to_numpy(bool)
+    return int(np.argmin(distance))

@@ -1,0 +1,1 @@
+"""Views: each shows one part of the session and emits what the user asks for. None decides."""

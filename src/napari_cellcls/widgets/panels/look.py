@@ -1,0 +1,102 @@
+"""Small parts that give the panels one look: class marks, collapsible sections, captions."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+GAP = 6
+
+
+def caption(text: str = "", parent: QWidget | None = None) -> QLabel:
+    """Return a wrapping label in a slightly smaller font that can be selected with the mouse."""
+    label = QLabel(text, parent)
+    label.setWordWrap(True)
+    font = label.font()
+    font.setPointSizeF(max(font.pointSizeF() * 0.92, 7.5))
+    label.setFont(font)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def ink_on(color: str) -> str:
+    """Return black or white, whichever reads better on ``color`` (``#rrggbb``)."""
+    c = QColor(color)
+    channels = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in c.getRgbF()[:3]]
+    luminance = 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
+    return "#000000" if luminance > 0.179 else "#ffffff"
+
+
+def class_marks(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a short mark per class, unique within the model: one letter where that is enough.
+
+    Color alone must never tell two classes apart, so each mark differs from all others.
+    """
+    taken: set[str] = set()
+    marks = []
+    for name in names:
+        marks.append(next(m for m in _candidates(name) if m not in taken))
+        taken.add(marks[-1])
+    return tuple(marks)
+
+
+def _candidates(name: str):  # type: ignore[no-untyped-def]
+    letters = [c for c in name if c.isalnum()] or ["?"]
+    first = letters[0].upper()
+    yield first
+    words = name.split()
+    if len(words) > 1:
+        yield first + words[1][0].lower()
+    yield from (first + c.lower() for c in letters[1:])
+    yield from (f"{first}{i}" for i in range(2, 10_000))
+
+
+class ClassMark(QLabel):
+    """A colored chip with the letter of a class."""
+
+    def __init__(self, mark: str, color: str, parent: QWidget | None = None) -> None:
+        super().__init__(mark, parent)
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setFixedSize(24, 18)
+        self.setStyleSheet(
+            f"background: {color}; color: {ink_on(color)}; border-radius: 4px; font-weight: bold;"
+        )
+
+
+class Section(QWidget):
+    """A heading with an arrow that shows and hides its content; reachable by keyboard."""
+
+    def __init__(self, title: str, content: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.content = content
+        self.button = QToolButton(self)
+        self.button.setText(title)
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.setStyleSheet("QToolButton { border: none; background: transparent; padding: 2px; }")
+        self.button.toggled.connect(self._on_toggled)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.button)
+        layout.addWidget(content)
+        self._on_toggled(False)
+
+    def set_open(self, is_open: bool) -> None:
+        """Show or hide the content."""
+        self.button.setChecked(is_open)
+
+    def _on_toggled(self, is_open: bool) -> None:
+        arrow = Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow
+        self.button.setArrowType(arrow)
+        self.content.setVisible(is_open)
+
+
+def card_frame(parent: QWidget | None = None) -> QFrame:
+    """Return a frame with a thin border that fits light and dark themes."""
+    frame = QFrame(parent)
+    frame.setObjectName("cellclsCard")
+    frame.setStyleSheet("#cellclsCard { border: 1px solid rgba(128, 128, 128, 130); border-radius: 6px; }")
+    return frame

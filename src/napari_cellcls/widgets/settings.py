@@ -1,0 +1,33 @@
+"""The user's preferences (manifest ``configurations``), read in one place and never stored elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Defaults are those of the manifest; see napari > Preferences > Cell Classifier."""
+
+    batch_size: int = 256
+    engine: str = "auto"
+    find_cells_at_once: bool = True
+    outline_width: int = 2
+    show_tooltips: bool = True
+
+
+def preferences() -> Preferences:
+    """Return the present preferences, or the defaults where the plugin is not registered."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        stored = get_plugin_settings("napari-cellcls")
+        return Preferences(
+            batch_size=int(stored.inference.batch_size),
+            engine=str(stored.inference.engine),
+            find_cells_at_once=bool(stored.inference.find_cells_at_once),
+            outline_width=int(stored.display.outline_width),
+            show_tooltips=bool(stored.display.show_tooltips),
+        )
+    except (KeyError, AttributeError, ValueError):
+        return Preferences()
