@@ -57,11 +57,11 @@ class CellResnetParams(Params):
 
     size: Annotated[int, Field(ge=16, le=256)] = 50
     channels: _Channels = 3
-    width: Annotated[int, Field(ge=8, le=96, multiple_of=2)] = 28
+    width: Annotated[int, Field(ge=8, le=96, multiple_of=2)] = 32
     blocks: Annotated[
         tuple[Annotated[int, Field(ge=1, le=6)], ...],
         Field(min_length=3, max_length=3, strict=False),
-    ] = (1, 2, 3)
+    ] = (1, 2, 2)
     embedding: Annotated[int, Field(ge=16, le=1024)] = 128
 
 
