@@ -22,6 +22,7 @@ import numpy as np
 
 from napari_cellcls.learn import metrics, splits
 from napari_cellcls.learn.augment import PRESETS
+from napari_cellcls.learn.evaluate import summarize
 from napari_cellcls.learn.trainer import (
     Job,
     Training,
@@ -160,51 +161,21 @@ def collect(options: argparse.Namespace) -> None:
     ]
     if not folds:
         return
-    parts = {f: dict(np.load(folder / f"fold{f}.npz", allow_pickle=False)) for f in folds}
-    fold_of = np.concatenate([np.full(len(parts[f]["rows"]), i) for i, f in enumerate(folds)])
-    rows = np.concatenate([parts[f]["rows"] for f in folds])
-    logits = np.concatenate([parts[f]["logits"] for f in folds])
+    parts = [dict(np.load(folder / f"fold{f}.npz", allow_pickle=False)) for f in folds]
+    rows = np.concatenate([part["rows"] for part in parts])
+    logits = np.concatenate([part["logits"] for part in parts])
+    number = [int(f) if f.isdigit() else 0 for f in folds]
+    fold = np.concatenate([np.full(len(part["rows"]), f) for f, part in zip(number, parts)])
     np.savez_compressed(
-        folder / "out_of_fold.npz", rows=rows, names=names[rows], logits=logits, fold=fold_of
+        folder / "out_of_fold.npz", rows=rows, names=names[rows], logits=logits, fold=fold
     )
-    temperature = metrics.fit_temperature(logits, labels[rows])
-    probabilities = np.empty(logits.shape)
-    for i in range(len(folds)):  # the temperature of a fold comes from the other folds
-        own = fold_of == i
-        others = ~own if len(folds) > 1 else own
-        t = metrics.fit_temperature(logits[others], labels[rows][others])
-        probabilities[own] = metrics.softmax(logits[own], t)
-    per_fold = [
-        metrics.binary_metrics(probabilities[fold_of == i], labels[rows][fold_of == i])
-        for i in range(len(folds))
-    ]
-    pooled = metrics.flat_metrics(
-        probabilities, labels[rows], patients[rows], protocol="/".join(folds)
+    protocol = f"{'inner validation of ' if options.inner else ''}folds {options.folds}"
+    report = summarize(
+        logits, labels[rows], patients[rows], fold, protocol=protocol, clean=clean[rows]
     )
-    keep = clean[rows]
-    table = {
-        "pooled": pooled,
-        "clean labels": metrics.flat_metrics(
-            probabilities[keep], labels[rows][keep], patients[rows][keep], protocol="clean"
-        ),
-        "fold mean ± SD": {
-            **{m: float(np.mean([p[m] for p in per_fold])) for m in metrics.BINARY},
-            **{
-                f"{m}_sd": float(np.std([p[m] for p in per_fold], ddof=min(1, len(folds) - 1)))
-                for m in metrics.BINARY
-            },
-            "n": len(rows),
-        },
-    }
-    report = {
-        **pooled, "temperature": temperature, "folds": dict(zip(folds, per_fold)), "summary": table,
-        "specificity_at_93": metrics.specificity_at(probabilities[:, 0], labels[rows] == 0),
-    }  # fmt: skip
-    (folder / "metrics.json").write_text(json.dumps(report, indent=1))
-    print(
-        f"{options.name}: temperature {temperature:.3f}, specificity at 93 % {report['specificity_at_93']:.4f}"
-    )
-    print(metrics.text_table(table), flush=True)
+    about = {"metrics": report.metrics, "rows": report.rows, "temperature": report.temperature}
+    (folder / "metrics.json").write_text(json.dumps({**about, "worst": report.worst}, indent=1))
+    print(f"{options.name}\n{report.text()}", flush=True)
 
 
 def main() -> None:

@@ -265,7 +265,7 @@ def _decoded(rows: list[_Row], size: int, cache: Path | None) -> Task[np.ndarray
     key = _cache_key(rows, size)
     stored = None if cache is None else Path(cache) / f"crops-{key}.npy"
     if stored is not None and stored.is_file():
-        return np.load(stored, mmap_mode="r", allow_pickle=False)
+        return np.asanyarray(np.load(stored, mmap_mode="r", allow_pickle=False))
     images = np.empty((len(rows), size, size, 3), np.uint8)
     bad: list[str] = []
     for i, row in enumerate(rows):
@@ -290,7 +290,7 @@ def _decoded(rows: list[_Row], size: int, cache: Path | None) -> Task[np.ndarray
         np.save(temporary, images, allow_pickle=False)
     about = {"crops": len(rows), "size": size, "first": rows[0].name}
     write_bytes(stored.with_suffix(".json"), json.dumps(about).encode())
-    return np.load(stored, mmap_mode="r", allow_pickle=False)
+    return np.asanyarray(np.load(stored, mmap_mode="r", allow_pickle=False))
 
 
 def _decode(row: _Row, size: int) -> np.ndarray | None:
@@ -305,7 +305,7 @@ def _decode(row: _Row, size: int) -> np.ndarray | None:
     if rgb.size != (size, size):
         # Area average, as for the crops of a field: stretched, aspect ratio not kept.
         rgb = rgb.resize((size, size), Image.Resampling.BOX)
-    return np.asarray(rgb)
+    return np.array(rgb, np.uint8)
 
 
 def _cache_key(rows: Iterable[_Row], size: int) -> str:

@@ -446,7 +446,7 @@ def _loss(job: Job) -> Any:
 def _targets(labels: np.ndarray, job: Job) -> np.ndarray:
     if job.multi_label:
         return np.asarray(labels, np.float32)
-    return np.eye(job.classes, dtype=np.float32)[labels]
+    return np.asarray(np.eye(job.classes, dtype=np.float32)[labels])
 
 
 def _to_device(images: np.ndarray) -> Any:
