@@ -29,6 +29,9 @@ class Channel:
         Why this role was chosen, in words ("name contains 'DAPI'").
     excitation_nm, emission_nm : float or None
         Wavelengths in nanometers.
+    strength : int
+        How well the reason supports the role: 3 the structure is named, 2 a dye usual for it,
+        1 only a color or wavelength, 0 nothing.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Channel:
     reason: str = ""
     excitation_nm: float | None = None
     emission_nm: float | None = None
+    strength: int = 0
 
 
 @dataclass(frozen=True)
