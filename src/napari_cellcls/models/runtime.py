@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class Choice:
 
 def survey() -> list[EngineReport]:
     """Return a report per engine, in the order of :data:`ENGINES`."""
-    return [_onnxruntime(), _openvino(), _tensorflow()]
+    return [_SURVEYS[name]() for name in ENGINES]
 
 
 def choose(
@@ -97,21 +98,25 @@ def choose(
             why=f"the engines are auto, {', '.join(ENGINES)}.",
             remedy="Choose one of them; 'auto' takes the fastest present.",
         )
-    found = {report.name: report for report in (survey() if reports is None else reports)}
-    wanted = [found[engine]] if engine != "auto" else list(found.values())
-    present = {report.name: report for report in wanted if report.available}
-    if not present:
-        raise _missing(wanted)
+    # Engines are looked at in order of preference only until one fits: importing all costs a second.
+    known = {report.name: report for report in reports or []}
+    wanted = ENGINES if engine == "auto" else (engine,)
     for name, card in _ORDER:
-        fitting = (
-            [d for d in present[name].devices if _fits(d, device, card)] if name in present else []
-        )
+        if name not in wanted:
+            continue
+        if name not in known:
+            known[name] = _SURVEYS[name]()
+        report = known[name]
+        fitting = [d for d in report.devices if _fits(d, device, card)] if report.available else []
         if fitting:
-            return Choice(name, fitting[0], _reason(present[name], fitting[0], engine, device))
+            return Choice(name, fitting[0], _reason(report, fitting[0], engine, device))
+    present = [known[name] for name in wanted if known[name].available]
+    if not present:
+        raise _missing([known[name] for name in wanted])
     raise EngineError(
         f"No engine here can use the device {device!r}",
         code="ENGINE-DEVICE",
-        why="; ".join(f"{r.name}: {', '.join(r.devices)}" for r in present.values()) + ".",
+        why="; ".join(f"{r.name}: {', '.join(r.devices)}" for r in present) + ".",
         remedy="Choose 'auto' or 'cpu'. For an NVIDIA card: pip install 'napari-cellcls[gpu]'",
     )
 
@@ -313,3 +318,10 @@ def _broken(name: str, error: Exception, remedy: str) -> EngineReport:
 
 def _has_nvidia() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
+
+
+_SURVEYS: dict[str, Callable[[], EngineReport]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "tensorflow": _tensorflow,
+}

@@ -31,9 +31,9 @@ _TYPES = {
 }
 _NPY_TYPES = ("<f4", "<f2", "<f8", "<i8", "<i4", "<i2", "|u1", "|b1")
 _NPY_HEADER = re.compile(
-    rb"^\{'descr': '(?P<type>[<|][a-z][0-9])', 'fortran_order': False, "
-    rb"'shape': \((?P<shape>(?:\d{1,18}(?:, ?\d{1,18}){0,7},?)?)\), ?\} *\n$"
+    rb"\{'descr': '([<|][a-z][0-9])', 'fortran_order': False, 'shape': \(([0-9, ]*)\), ?\} *\n"
 )
+_MAX_AXES, _MAX_DIGITS = 8, 12
 
 
 def write_tensors(
@@ -139,13 +139,16 @@ def read_npy(data: bytes, *, name: str) -> np.ndarray:
     if data[:8] != b"\x93NUMPY\x01\x00" or len(data) < 10:
         raise _bad(name, "it is not a .npy file of version 1.0")
     (length,) = struct.unpack("<H", data[8:10])
-    match = _NPY_HEADER.match(data[10 : 10 + length])
-    if match is None or match["type"].decode() not in _NPY_TYPES:
+    match = _NPY_HEADER.fullmatch(data[10 : 10 + length])
+    if match is None or match[1].decode() not in _NPY_TYPES:
         raise _bad(
             name, f"its header is not that of a plain array: {data[10 : 10 + min(length, 80)]!r}"
         )
-    shape = tuple(int(n) for n in match["shape"].replace(b",", b" ").split())
-    kind = np.dtype(match["type"].decode())
+    numbers = match[2].replace(b",", b" ").split()
+    if len(numbers) > _MAX_AXES or any(len(n) > _MAX_DIGITS for n in numbers):
+        raise _bad(name, f"its shape is not plausible: {match[2][:80]!r}")
+    shape = tuple(int(n) for n in numbers)
+    kind = np.dtype(match[1].decode())
     need, have = math.prod(shape) * kind.itemsize, len(data) - 10 - length
     if need != have:
         raise _bad(name, f"its shape {shape} needs {need} bytes, the file holds {have}")
