@@ -38,7 +38,9 @@ def smear_figure(data: Path, out: Path) -> None:
     ]
     rows = [_row(tiles)]
     rows.append(_strip("simulated cells, tight boxes", _simulated_cells(field)))
-    rows.append(_strip("real cells, tight boxes: NIH / U.S. National Library of Medicine", _nih(data)))
+    rows.append(
+        _strip("real cells, tight boxes: NIH / U.S. National Library of Medicine", _nih(data))
+    )
     _save(rows, out / "sample_smear_beside_real.png")
 
 

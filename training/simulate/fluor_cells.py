@@ -62,7 +62,9 @@ def _spread(
     """Choose centers: each the best of a few random candidates, so that cells neither pile up nor form a grid."""
     centers = np.empty((n, 2))
     for i in range(n):
-        candidates = rng.uniform((-margin, -margin), (shape[0] + margin, shape[1] + margin), (14, 2))
+        candidates = rng.uniform(
+            (-margin, -margin), (shape[0] + margin, shape[1] + margin), (14, 2)
+        )
         if i == 0:
             centers[0] = candidates[0]
             continue
@@ -76,7 +78,9 @@ def _reach(rng: np.random.Generator, theta: np.ndarray, axis: float, radius: flo
     """Return the distance of the cell's border in direction ``theta``: a body with pointed corners."""
     reach = np.full_like(theta, rng.uniform(0.68, 0.86))
     aspect = rng.uniform(1.0, 1.75)
-    reach *= 1 / np.sqrt((np.cos(theta - axis) / aspect) ** 2 + (np.sin(theta - axis) * aspect) ** 2)
+    reach *= 1 / np.sqrt(
+        (np.cos(theta - axis) / aspect) ** 2 + (np.sin(theta - axis) * aspect) ** 2
+    )
     corners = int(rng.integers(2, 6))
     start = axis + rng.normal(0, 0.3)
     for k in range(corners):
@@ -122,7 +126,11 @@ def _largest_parts(cells: np.ndarray, n: int) -> np.ndarray:
 
 
 def _draw_nuclei(
-    rng: np.random.Generator, shape: tuple[int, int], centers: np.ndarray, axes: np.ndarray, px: float
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    centers: np.ndarray,
+    axes: np.ndarray,
+    px: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the nuclei, the least territory of each cell around them, and the nucleoli (0..1)."""
     nuclei, core = np.zeros(shape, np.int32), np.zeros(shape, np.int32)

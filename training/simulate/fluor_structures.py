@@ -143,7 +143,7 @@ def inside_nucleus(layer: Monolayer) -> Plane:
 
 
 def microtubules(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Filaments from the organizing center to the border, with others bent around the nucleus."""
+    """Draw filaments from the organizing center to the border, with others bent around the nucleus."""
     radial = _ids(layer, _by_area(rng, layer, 130, 240))
     at = layer.poles[radial] + rng.normal(0, 1.1 * layer.px, (len(radial), 2))
     angle = rng.uniform(0, 2 * np.pi, len(radial))
@@ -165,7 +165,7 @@ def microtubules(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def reticulum(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """A net of tubules, dense beside the nucleus and loose outside, with the nuclear envelope."""
+    """Draw a net of tubules, dense beside the nucleus and loose outside, with the nuclear envelope."""
     net = np.zeros(layer.shape, np.float32)
     for sigma, share in ((0.28, 0.6), (0.5, 0.6)):
         waves = smooth_noise(rng, layer.shape, sigma * layer.px)
@@ -180,9 +180,11 @@ def reticulum(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def mitochondria(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Short worms in the cytoplasm, thick, mostly around the nucleus."""
+    """Draw short worms in the cytoplasm, thick, mostly around the nucleus."""
     where = np.exp(-np.maximum(layer.rim, 0) / (7 * layer.px)) * (layer.rim > 0.4 * layer.px)
-    at, owner = _somewhere(rng, layer, where * (layer.edge > layer.px), _by_area(rng, layer, 90, 190))
+    at, owner = _somewhere(
+        rng, layer, where * (layer.edge > layer.px), _by_area(rng, layer, 90, 190)
+    )
     out = at - layer.centers[owner]
     angle = np.arctan2(out[:, 0], out[:, 1]) + rng.normal(0, 0.9, len(at))
     worms = trace(rng, layer, Filaments(at, angle, rng.uniform(0.8, 4.5, len(at)), owner), 0.6)
@@ -190,7 +192,7 @@ def mitochondria(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def actin(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Long parallel stress fibers along the cell, and a bright cortex."""
+    """Draw long parallel stress fibers along the cell, and a bright cortex."""
     at, owner = _somewhere(rng, layer, layer.cells > 0, _by_area(rng, layer, 35, 80))
     angle = layer.axes[owner] + rng.normal(0, 0.12, len(at)) + rng.choice([0, np.pi], len(at))
     length = rng.uniform(6, 28, len(at))
@@ -201,7 +203,7 @@ def actin(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def intermediate_filaments(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """A wavy cage around the nucleus that thins out towards the border."""
+    """Draw a wavy cage around the nucleus that thins out towards the border."""
     where = np.exp(-np.maximum(layer.rim, 0) / (3 * layer.px)) * (layer.rim > 0)
     at, owner = _somewhere(rng, layer, where, _by_area(rng, layer, 70, 130))
     angle = rng.uniform(0, 2 * np.pi, len(at))
@@ -211,7 +213,7 @@ def intermediate_filaments(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def golgi(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Ribbons and stacks heaped on one side of the nucleus, at the organizing center."""
+    """Draw ribbons and stacks heaped on one side of the nucleus, at the organizing center."""
     owner = _ids(layer, _many(rng, layer, 14, 30))
     at = layer.poles[owner] + rng.normal(0, rng.uniform(1.0, 2.2) * layer.px, (len(owner), 2))
     out = at - layer.centers[owner]
@@ -230,7 +232,7 @@ def _dots(
 
 
 def lipid_droplets(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Small rings of mixed sizes in the cytoplasm."""
+    """Draw small rings of mixed sizes in the cytoplasm."""
     where = (layer.rim > 0.8 * layer.px) * height(layer)
     large = _dots(rng, layer, where, _many(rng, layer, 10, 30), 0.5)
     small = _dots(rng, layer, where, _many(rng, layer, 20, 60), 0.28)
@@ -238,7 +240,7 @@ def lipid_droplets(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def centrosome(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """One or two crisp dots at the organizing center."""
+    """Draw one or two crisp dots at the organizing center."""
     owner = _ids(layer, _many(rng, layer, 1, 2))
     at = layer.poles[owner] + rng.normal(0, 0.5 * layer.px, (len(owner), 2))
     spot = 2 * np.pi * (0.3 * layer.px) ** 2 * _blur(_splat(at, layer.shape), layer, 0.3)
@@ -246,39 +248,39 @@ def centrosome(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def nucleoplasm(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """The nucleus filled evenly, nucleoli left out."""
+    """Draw the nucleus filled evenly, nucleoli left out."""
     grain = 0.72 + 0.1 * smooth_noise(rng, layer.shape, 0.35 * layer.px)
     return inside_nucleus(layer) * grain * (1 - 0.6 * layer.nucleoli)
 
 
 def nuclear_membrane(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """A thin line on the nuclear envelope."""
+    """Draw a thin line on the nuclear envelope."""
     patch = np.clip(0.9 + 0.25 * smooth_noise(rng, layer.shape, 0.8 * layer.px), 0.2, 2)
     line = np.exp(-(((layer.rim + 0.2 * layer.px) / (0.38 * layer.px)) ** 2))
     return line * patch * (layer.cells > 0) + 0.13 * inside_nucleus(layer)
 
 
 def nucleoli(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """The nucleoli, over a weak nucleoplasm."""
+    """Draw the nucleoli, over a weak nucleoplasm."""
     grain = 0.95 + 0.12 * smooth_noise(rng, layer.shape, 0.3 * layer.px)
     return layer.nucleoli * grain + 0.1 * inside_nucleus(layer)
 
 
 def nuclear_speckles(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Twenty to fifty irregular flecks between the nucleoli."""
+    """Draw twenty to fifty irregular flecks between the nucleoli."""
     waves = smooth_noise(rng, layer.shape, 0.42 * layer.px)
     flecks = 0.5 + 0.5 * np.tanh((waves - 1.0) / 0.25)
     return inside_nucleus(layer) * (flecks * (1 - layer.nucleoli) + 0.15)
 
 
 def nuclear_bodies(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """A few round, crisp dots in the nucleus."""
+    """Draw a few round, crisp dots in the nucleus."""
     where = (layer.rim < -0.9 * layer.px) * (1 - layer.nucleoli)
     return _dots(rng, layer, where, _many(rng, layer, 3, 11), 0.3) + 0.08 * inside_nucleus(layer)
 
 
 def plasma_membrane(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """The border of the cell, patchy, with ruffles just inside."""
+    """Draw the border of the cell, patchy, with ruffles just inside."""
     patch = np.clip(0.8 + 0.5 * smooth_noise(rng, layer.shape, 1.0 * layer.px), 0.05, 2.2)
     line = np.exp(-((layer.edge / (0.7 * layer.px)) ** 2)) * patch
     ruffle = np.clip(smooth_noise(rng, layer.shape, 0.25 * layer.px) - 0.9, 0, 2)
@@ -287,7 +289,7 @@ def plasma_membrane(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def cell_junctions(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Beads along borders that two cells share."""
+    """Draw beads along borders that two cells share."""
     reach = int(1.6 * layer.px) | 1
     upper = ndi.maximum_filter(layer.cells, reach)
     apart = np.where(layer.cells > 0, layer.cells, layer.count + 9)
@@ -295,11 +297,13 @@ def cell_junctions(rng: np.random.Generator, layer: Monolayer) -> Plane:
     bare = ndi.minimum_filter((layer.cells > 0).astype(np.uint8), reach) > 0
     beads = np.clip(0.8 + 0.7 * smooth_noise(rng, layer.shape, 0.4 * layer.px), 0, 2.2)
     line = np.exp(-((layer.edge / (0.55 * layer.px)) ** 2))
-    return line * beads * _blur((shared & bare).astype(np.float32), layer, 0.3) + 0.04 * height(layer)
+    return line * beads * _blur((shared & bare).astype(np.float32), layer, 0.3) + 0.04 * height(
+        layer
+    )
 
 
 def cytosol(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """The cell body filled evenly, dimmer in the nucleus."""
+    """Draw the cell body filled evenly, dimmer in the nucleus."""
     grain = 0.8 + 0.09 * smooth_noise(rng, layer.shape, 0.4 * layer.px)
     dim = rng.uniform(0.35, 0.85, layer.count + 1)[layer.cells]
     return height(layer) * grain * (1 - dim * inside_nucleus(layer))

@@ -60,6 +60,7 @@ def simulate(
     labels: Sequence[Sequence[str]] | None = None,
     one_protein: bool = False,
     quality: float = 1.0,
+    softness: float = 1.0,
 ) -> FluorescenceField:
     """Simulate one field.
 
@@ -79,6 +80,8 @@ def simulate(
         Whether all cells share the labels of the first, as in one stained well.
     quality : float
         Light collected, 1 is a clean image, 0.1 a noisy one.
+    softness : float
+        Width of the lens blur, 1 is a good confocal image.
 
     Returns
     -------
@@ -94,15 +97,20 @@ def simulate(
     rng = np.random.default_rng(seed)
     layer = grow(rng, shape, cells, pixel_size_um)
     drawn = [draw_labels(rng) for _ in range(layer.count)]
-    wanted = drawn if labels is None else [tuple(labels[i % len(labels)]) for i in range(layer.count)]
+    wanted = (
+        drawn if labels is None else [tuple(labels[i % len(labels)]) for i in range(layer.count)]
+    )
     if one_protein:
         wanted = wanted[:1] * layer.count
+    wanted = _visible(layer, wanted)
     unknown = {name for names in wanted for name in names} - set(PATTERNS)
     if unknown:
         raise ValueError(f"Unknown patterns {sorted(unknown)}; known: {', '.join(PATTERNS)}")
-    planes = _expose(rng, layer, _paint(rng, layer, wanted))
+    planes = _expose(rng, layer, _paint(rng, layer, wanted), softness)
     image = _record(rng, planes, bits, quality)
-    return FluorescenceField(image, layer.cells, layer.nuclei, _truth(layer, wanted), pixel_size_um, bits)
+    return FluorescenceField(
+        image, layer.cells, layer.nuclei, _truth(layer, wanted), pixel_size_um, bits
+    )
 
 
 def draw_labels(rng: np.random.Generator) -> tuple[str, ...]:
@@ -110,6 +118,22 @@ def draw_labels(rng: np.random.Generator) -> tuple[str, ...]:
     n = 2 if rng.random() < 0.4 else 1
     chosen = sorted(rng.choice(len(PATTERNS), n, replace=False))
     return tuple(PATTERNS[i] for i in chosen)
+
+
+def _visible(layer: Monolayer, wanted: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Give a cell that touches no other cell a plasma membrane where it was to have junctions."""
+    a, b = layer.cells[:, 1:], layer.cells[:, :-1]
+    c, d = layer.cells[1:], layer.cells[:-1]
+    left, right = (a != b) & (a > 0) & (b > 0), (c != d) & (c > 0) & (d > 0)
+    contact = np.bincount(
+        np.concatenate([a[left], b[left], c[right], d[right]]), minlength=layer.count + 1
+    )
+    out = []
+    for i, names in enumerate(wanted, start=1):
+        alone = contact[i] < 4 * layer.px
+        swapped = ["Plasma membrane" if n == "Cell junctions" and alone else n for n in names]
+        out.append(tuple(dict.fromkeys(swapped)))
+    return out
 
 
 def _truth(layer: Monolayer, wanted: list[tuple[str, ...]]) -> pd.DataFrame:
@@ -152,13 +176,15 @@ def _paint(
 
 
 def _expose(
-    rng: np.random.Generator, layer: Monolayer, planes: list[np.ndarray]
+    rng: np.random.Generator, layer: Monolayer, planes: list[np.ndarray], softness: float
 ) -> list[np.ndarray]:
     """Apply each cell's own brightness, the lens, and bleed-through between neighbors in color."""
     out = []
     for k, plane in enumerate(planes):
         own = rng.lognormal(0, 0.2, layer.count + 1).astype(np.float32)[layer.cells]
-        sharp = ndi.gaussian_filter(plane * own, rng.uniform(0.10, 0.15) * layer.px, truncate=3.0)
+        sharp = ndi.gaussian_filter(
+            plane * own, softness * rng.uniform(0.10, 0.15) * layer.px, truncate=3.0
+        )
         glow = ndi.gaussian_filter(sharp[::2, ::2], 0.8 * layer.px, truncate=2.5)
         glow = np.repeat(np.repeat(glow, 2, 0), 2, 1)[: layer.shape[0], : layer.shape[1]]
         out.append(sharp + (0.06, 0.05, 0.03, 0.06)[k] * glow)

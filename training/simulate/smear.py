@@ -112,7 +112,9 @@ def simulate(
             draw_platelet(rng, slide, cell)
         infected = "Parasitized" if cell.stage else "Uninfected"
         red = cell.kind == "red cell"
-        rows.append((label if red else 0, *cell.center, infected if red else "", cell.stage, cell.kind))
+        rows.append(
+            (label if red else 0, *cell.center, infected if red else "", cell.stage, cell.kind)
+        )
     table = pd.DataFrame(rows, columns=["label", "y", "x", "class", "stage", "kind"])
     image = _photograph(rng, slide)
     return _tidy(image, slide.labels, table, pixel_size_um)

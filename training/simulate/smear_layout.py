@@ -55,8 +55,9 @@ def _draw_place(
             x = floor.centers[other, 1] + reach * np.cos(angle)
             floor_gap = -0.3 * radius
         else:
-            y, x = rng.uniform(-0.4 * radius, shape[0] + 0.4 * radius), rng.uniform(
-                -0.4 * radius, shape[1] + 0.4 * radius
+            y, x = (
+                rng.uniform(-0.4 * radius, shape[0] + 0.4 * radius),
+                rng.uniform(-0.4 * radius, shape[1] + 0.4 * radius),
             )
             floor_gap = 2.0
         inside = -0.4 * radius < y < shape[0] + 0.4 * radius

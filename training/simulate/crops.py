@@ -1,0 +1,156 @@
+"""Single-cell crops of simulated fields, cut by the product's own rule, for training a starter model.
+
+Whole small fields are simulated first, so that what the rule needs from the field (percentiles of
+the whole image, neighbors, cells cut by the border) is as it will be in use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+from scipy import ndimage as ndi
+
+from napari_cellcls.cells.cells import Cells
+from napari_cellcls.images.image import Channel, Image
+from napari_cellcls.vocabulary import ChannelRole, CropSpec, Normalization
+
+from . import fluorescence
+
+ROLES = (ChannelRole.MICROTUBULES, ChannelRole.PROTEIN, ChannelRole.NUCLEUS, ChannelRole.ER)
+CROP = CropSpec(size=96, frame="square", margin=0.05, mask=True, fill=0.0)
+NORMALIZATION = Normalization("percentile", 0.5, 99.8)
+
+
+@dataclass(frozen=True)
+class CropSet:
+    """Crops with their truth.
+
+    Attributes
+    ----------
+    crops : numpy.ndarray
+        ``(N, size, size, 4)`` uint8, planes microtubules, protein, nucleus, ER.
+    labels : numpy.ndarray
+        ``(N, K)`` uint8 0/1 in the order of ``fluorescence.PATTERNS``.
+    fields : numpy.ndarray
+        ``(N,)`` int64 seed of the field each crop is from: the group that is never split.
+    well : numpy.ndarray
+        ``(N,)`` bool, whether all cells of that field show the same protein.
+    """
+
+    crops: np.ndarray
+    labels: np.ndarray
+    fields: np.ndarray
+    well: np.ndarray
+
+
+def field_crops(seed: int) -> CropSet:
+    """Simulate one field of random quality and cut its cells.
+
+    Parameters
+    ----------
+    seed : int
+        Also the name of the field.
+    """
+    rng = np.random.default_rng((seed, 7))
+    well = bool(rng.random() < 0.6)
+    edge = int(rng.integers(24, 33)) * 16
+    size_um = float(rng.uniform(0.2, 0.34))
+    room = (edge * size_um) ** 2 / 1100.0
+    field = fluorescence.simulate(
+        seed,
+        (edge, edge),
+        max(4, round(room * rng.uniform(0.5, 1.05))),
+        size_um,
+        bits=int(rng.choice([8, 12, 16])),
+        one_protein=well,
+        quality=float(10 ** rng.uniform(-1.3, 0.2)),
+        softness=float(rng.choice([1.0, rng.uniform(1.0, 3.0)])),
+    )
+    image = _as_image(field)
+    labels = _resegmented(rng, field.cells)
+    crops = _cut(image, labels)
+    _drop_planes(rng, crops)
+    names = field.table.set_index("label")["class"].reindex(np.unique(labels[labels > 0]))
+    target = np.zeros((len(names), len(fluorescence.PATTERNS)), np.uint8)
+    for row, text in enumerate(names):
+        target[row, [fluorescence.PATTERNS.index(n) for n in text.split("|")]] = 1
+    n = len(target)
+    return CropSet(
+        (crops * 255).round().astype(np.uint8), target, np.full(n, seed), np.full(n, well)
+    )
+
+
+def collect(first_seed: int, cells: int, processes: int) -> CropSet:
+    """Simulate fields from ``first_seed`` on until there are at least ``cells`` crops."""
+    parts: list[CropSet] = []
+    count = 0
+    for part in _stream(first_seed, processes):
+        parts.append(part)
+        count += len(part.labels)
+        if count >= cells:
+            break
+    return CropSet(
+        np.concatenate([p.crops for p in parts])[:cells],
+        np.concatenate([p.labels for p in parts])[:cells],
+        np.concatenate([p.fields for p in parts])[:cells],
+        np.concatenate([p.well for p in parts])[:cells],
+    )
+
+
+def _stream(first_seed: int, processes: int) -> Iterator[CropSet]:
+    """Yield the fields of consecutive seeds in order, drawn in several processes."""
+    seed = first_seed
+    if processes <= 1:
+        while True:
+            yield field_crops(seed)
+            seed += 1
+    # One thread per process: numerical libraries would otherwise fight for the cores.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    with get_context("spawn").Pool(processes) as pool:
+        while True:
+            block = range(seed, seed + 8 * processes)
+            yield from pool.imap(field_crops, block, chunksize=2)
+            seed = block.stop
+
+
+def _as_image(field: fluorescence.FluorescenceField) -> Image:
+    channels = tuple(Channel(n, r) for n, r in zip(fluorescence.CHANNELS, ROLES))
+    size = (field.pixel_size_um, field.pixel_size_um)
+    top = float(2**field.bits - 1)
+    return Image(field.image, channels, "simulated", pixel_size_um=size, value_range=(0.0, top))
+
+
+def _resegmented(rng: np.random.Generator, cells: np.ndarray) -> np.ndarray:
+    """Move the outlines in or out by a few pixels, as another segmentation would."""
+    step = int(rng.integers(-3, 4))
+    if step < 0:
+        near = ndi.minimum_filter(cells, 1 - 2 * step) == ndi.maximum_filter(cells, 1 - 2 * step)
+        moved = np.where(near, cells, 0)
+        # Every cell stays: rows of crops and of the truth must agree.
+        return moved if set(np.unique(moved)) == set(np.unique(cells)) else cells
+    if step > 0:
+        distance, (y, x) = ndi.distance_transform_edt(cells == 0, return_indices=True)
+        return np.where(distance <= step, cells[y, x], 0).astype(cells.dtype)
+    return cells
+
+
+def _cut(image: Image, labels: np.ndarray) -> np.ndarray:
+    from napari_cellcls.cells.crops import cut
+    from napari_cellcls.cells.table import measure
+
+    table = measure(labels, image.pixel_size_um)
+    return np.asarray(
+        cut(image, Cells(labels, table, "simulated"), CROP, NORMALIZATION, (0, 1, 2, 3))
+    )
+
+
+def _drop_planes(rng: np.random.Generator, crops: np.ndarray) -> None:
+    """Blank a reference plane of some fields: not every laboratory stains all four."""
+    for plane, share in ((0, 0.08), (3, 0.15)):
+        if rng.random() < share:
+            crops[..., plane] = 0
