@@ -221,6 +221,13 @@ def headline(row: dict[str, Any]) -> str:
     return f"{text}; parasitaemia {', '.join(numbers)}" if numbers else text
 
 
+def smear_line(predictions: Predictions, manifest: Manifest) -> tuple[str, ...]:
+    """Return the line about parasitaemia below an overlay; nothing for other models."""
+    found = parasitaemia_of(class_counts(predictions), manifest.metrics)
+    shown = [f"{percent(estimate_json(estimate))} {kind}" for kind, estimate in found.items()]
+    return (f"parasitaemia {', '.join(shown)}",) if shown else ()
+
+
 def percent(estimate: dict[str, Any]) -> str:
     """Return ``2.4 % (1.7-3.4)`` or ``not defined`` for an estimate in JSON form."""
     if estimate["value"] is None:

@@ -1,0 +1,126 @@
+"""``cellcls evaluate``: how good is a model on labelled cells, by a protocol that is named."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_cellcls.commands import console
+from napari_cellcls.vocabulary import DataError, Progress, Task
+
+if TYPE_CHECKING:
+    from napari_cellcls.learn.evaluate import Report
+    from napari_cellcls.models.package import ModelPackage
+
+BATCH = 1024
+
+
+class Protocol(StrEnum):
+    """Ways to evaluate."""
+
+    patient_5fold = "patient-5fold"
+    random = "random"
+    all = "all"
+
+
+_FOLDER_ENDING = {Protocol.patient_5fold: "", Protocol.random: "-random"}
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model name or .cellpkg file.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Labelled cells: a folder of class folders, or a parquet file.", show_default=False
+        ),
+    ],
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="patient-5fold: every cell by the fold model that never saw its patient. "
+            "random: the same with cells split at random, as often published. "
+            "all: this very model on all cells given."
+        ),
+    ] = Protocol.all,
+    folds: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the fold models.", show_default="training/folds/<model>"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write the numbers as JSON.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="What computes the network.")] = "auto",
+    device: Annotated[str, typer.Option()] = "auto",
+) -> None:
+    """Measure accuracy, sensitivity, specificity and AUC with 95 % intervals by patient."""
+    from napari_cellcls.models import registry
+
+    package = registry.load(model)
+    if len(package.manifest.classes) != 2 or package.manifest.multi_label:
+        raise DataError(
+            "Only models of two classes can be evaluated in this version.",
+            code="DATA-CLASSES",
+            why=f"{package.manifest.label} has {len(package.manifest.classes)} classes"
+            f"{' and several labels per cell' if package.manifest.multi_label else ''}.",
+            remedy="Choose a model of two classes, such as malaria-thin-smear.",
+        )
+    if protocol is Protocol.all:
+        task = whole(package, data, engine, device)
+    else:
+        folder = folds or Path("training/folds") / (
+            package.manifest.name + _FOLDER_ENDING[protocol]
+        )
+        task = by_folds(folder, data)
+    report = console.follow(task, "Evaluating")
+    console.say(f"{package.manifest.label}  {package.sha256[:8]}", "bold")
+    console.say(report.text())
+    if out is not None:
+        from napari_cellcls.export.errors import writing
+
+        with writing(out) as temporary:
+            temporary.write_text(json.dumps(report.metrics, indent=2) + "\n", encoding="utf-8")
+        console.say(f"Numbers in {out}")
+
+
+def by_folds(folder: Path, data: Path) -> Task[Report]:
+    """Evaluate the fold models of a folder on the cells each did not see."""
+    from napari_cellcls.learn.datasets import open_dataset
+    from napari_cellcls.learn.evaluate import evaluate_folds, read_folds
+
+    about = read_folds(folder)
+    cells = yield from open_dataset(data, size=about["size"], classes=tuple(about["classes"]))
+    return (yield from evaluate_folds(cells, folder))
+
+
+def whole(package: ModelPackage, data: Path, engine: str, device: str) -> Task[Report]:
+    """Evaluate one model on all cells given (which it may have been trained on)."""
+    import numpy as np
+
+    from napari_cellcls.counting import infected_class
+    from napari_cellcls.learn.datasets import open_dataset
+    from napari_cellcls.learn.evaluate import summarize
+    from napari_cellcls.models import runtime
+    from napari_cellcls.predict import predict_crops
+
+    manifest = package.manifest
+    names = tuple(c.name for c in manifest.classes)
+    cells = yield from open_dataset(data, size=manifest.crop.size, classes=names)
+    parts = []
+    with runtime.open_engine(package, engine=engine, device=device) as opened:
+        for start in range(0, len(cells.images), BATCH):
+            crops = np.asarray(cells.images[start : start + BATCH], np.float32) / 255
+            parts.append(np.asarray(predict_crops(crops, package, opened).logits))
+            yield Progress(start + len(crops), len(cells.images), "scoring cells")
+    return summarize(
+        np.concatenate(parts),
+        cells.labels,
+        cells.groups,
+        np.zeros(len(cells.labels), int),
+        protocol=f"{manifest.label} as shipped on all {len(cells.labels):,} cells given; it may have "
+        "been trained on them, so this is no estimate for new patients",
+        positive=infected_class(manifest.scheme) or 0,
+    )
