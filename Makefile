@@ -17,7 +17,7 @@ help:  ## Show this list
 
 demo: $(VENV)/.installed-app  ## Install, classify both samples without a window, say where the results are
 	$(BIN)/cellcls demo --out "$(OUT)"
-	@scripts/show_demo.sh "$(OUT)"
+	@scripts/open_napari.sh
 
 test: system $(VENV)/.installed-dev  ## Install what tests need, then run every check and every test
 	@scripts/check.sh lint docs core tensorflow gui

@@ -10,7 +10,10 @@ SOURCE = ROOT / "src"
 MARK = "<!-- every module -->"
 
 # In the order of the arrows; what is not named here comes last.
-ROOMS = ["vocabulary", "files", "samples", "images", "cells", "models", "predict", "counting", "learn", "export", "session", "cli"]
+ROOMS = [
+    "vocabulary", "files", "samples", "images", "cells", "models", "predict", "counting", "learn", "export",
+    "workflow", "session", "commands", "cli",
+]  # fmt: skip
 
 
 def on_config(config: Any) -> Any:
