@@ -208,6 +208,9 @@ class Manifest(_Part):
             raise ValueError("the policy 'each' needs a network of 3 channels")
         if len({c.id for c in self.classes}) != len(self.classes):
             raise ValueError("two classes have the same id")
+        names = [c.name for c in self.classes]
+        if len(set(names)) != len(names) or any("|" in name for name in names):
+            raise ValueError("class names must differ and hold no '|' (it joins several classes)")
         if self.thresholds is not None and len(self.thresholds) != len(self.classes):
             raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
         if self.classes and not self.inputs:

@@ -29,12 +29,16 @@ class Engine(ABC):
         ``onnxruntime``, ``openvino`` or ``tensorflow``.
     device : str
         What it really runs on, for example ``cpu`` or ``cuda``.
+    weights_sha256 : str
+        The weights it holds, so that it is never used for another model by mistake.
     """
 
     name: str
     device: str
+    weights_sha256: str
 
     def __init__(self, package: ModelPackage) -> None:
+        self.weights_sha256 = package.weights_sha256
         self._shape = package.input_shape
         self._size = package.embedding_size
 

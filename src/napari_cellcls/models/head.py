@@ -1,0 +1,80 @@
+"""From embeddings to classes: the linear head, calibrated probabilities, thresholds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.vocabulary import ModelError
+
+
+def need_classes(package: ModelPackage) -> None:
+    """Raise ``MODEL-NO-CLASSES`` for a model without a head."""
+    if package.head is None:
+        raise ModelError(
+            f"{package.manifest.title} has no classes yet",
+            code="MODEL-NO-CLASSES",
+            path=package.path,
+            why="it is a backbone: it describes cells but does not name them.",
+            remedy="Label some cells and fine-tune, or choose a model with classes.",
+        )
+
+
+def logits_of(embeddings: np.ndarray, package: ModelPackage) -> np.ndarray:
+    """Return the logits ``(N, K)`` float32 of the model's linear head.
+
+    Raises
+    ------
+    ModelError
+        ``MODEL-NO-CLASSES`` when the model has no head.
+    """
+    need_classes(package)
+    assert package.head is not None
+    kernel, bias = package.head
+    return np.asarray(embeddings @ kernel + bias, np.float32)
+
+
+def probabilities(logits: np.ndarray, temperature: float, multi_label: bool) -> np.ndarray:
+    """Return calibrated probabilities ``(N, K)`` float32 from logits of the same shape."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    if multi_label:
+        # tanh does not overflow where exp would.
+        return np.asarray(0.5 * (1 + np.tanh(scaled / 2)), np.float32)
+    exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
+
+
+def decide(
+    values: np.ndarray, thresholds: tuple[float, ...] | None, multi_label: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose classes from probabilities.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Probabilities ``(N, K)``.
+    thresholds : tuple of float or None
+        One per class. With one class per cell and no thresholds the most probable class wins; with
+        thresholds, the class that exceeds its own by the largest factor, or none. With several
+        classes per cell every class at or above its threshold (0.5 by default).
+    multi_label : bool
+
+    Returns
+    -------
+    assigned : numpy.ndarray
+        ``(N, K)`` bool.
+    confidence : numpy.ndarray
+        ``(N,)`` float32: the lowest probability among the assigned classes; when there is none,
+        1 minus the highest probability.
+    """
+    limits = np.full(values.shape[1], 0.5) if thresholds is None else np.asarray(thresholds)
+    passed = values >= limits
+    if multi_label:
+        assigned = passed
+    else:
+        factor = values if thresholds is None else values / np.maximum(limits, 1e-9)
+        best = np.arange(values.shape[1]) == factor.argmax(axis=1)[:, None]
+        assigned = best if thresholds is None else best & passed
+    lowest = np.where(assigned, values, 1.0).min(axis=1, initial=1.0)
+    none = 1.0 - values.max(axis=1, initial=0.0)
+    return assigned, np.where(assigned.any(axis=1), lowest, none).astype(np.float32)
