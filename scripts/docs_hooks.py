@@ -44,7 +44,11 @@ def _sections() -> list[str]:
     modules: dict[str, list[str]] = {}
     for path in sorted((SOURCE / "napari_cellcls").rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts
-        if len(parts) == 1 or any(part.startswith("_") for part in parts[1:]) or parts[1] == "widgets":
+        if (
+            len(parts) == 1
+            or any(part.startswith("_") for part in parts[1:])
+            or parts[1] == "widgets"
+        ):
             continue
         modules.setdefault(parts[1], []).append(".".join(parts))
     order = [room for room in ROOMS if room in modules] + sorted(set(modules) - set(ROOMS))

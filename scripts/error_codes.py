@@ -48,11 +48,7 @@ def prefixes() -> set[str]:
 def raised() -> list[Raised]:
     """Return every code in the source, sorted; a code used in several places appears several times."""
     pattern = re.compile(rf"(?:{'|'.join(sorted(prefixes()))})(?:-[A-Z0-9]+)+")
-    found = [
-        hit
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for hit in _in_file(path, pattern)
-    ]
+    found = [hit for path in sorted(PACKAGE.rglob("*.py")) for hit in _in_file(path, pattern)]
     return sorted(found, key=lambda hit: (hit.code, str(hit.path), hit.line))
 
 
@@ -78,9 +74,10 @@ def _in_file(path: Path, pattern: re.Pattern[str]) -> Iterator[Raised]:
                 remedy = ast.unparse(texts["remedy"]) if "remedy" in texts else ""
                 yield Raised(code.value, path, node.lineno, what, remedy)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in inside_calls:
-            if pattern.fullmatch(node.value):
-                yield Raised(node.value, path, node.lineno)
+        if node in inside_calls or not isinstance(node, ast.Constant):
+            continue
+        if isinstance(node.value, str) and pattern.fullmatch(node.value):
+            yield Raised(node.value, path, node.lineno)
 
 
 def main(arguments: list[str]) -> int:

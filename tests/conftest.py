@@ -12,7 +12,9 @@ import pytest
 from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parents[1]
-HAS_DISPLAY = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+HAS_DISPLAY = sys.platform != "linux" or bool(
+    os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+)
 
 # Qt, Mesa, napari and TensorFlow read these once, when they are first imported: so set them here, before any is.
 if HAS_DISPLAY:

