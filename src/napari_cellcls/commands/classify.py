@@ -14,7 +14,9 @@ from napari_cellcls.commands import console
 if TYPE_CHECKING:
     from napari_cellcls.commands.options import Options
     from napari_cellcls.export.summary import Run
+    from napari_cellcls.images.collections import ImageRef
 
+RESULTS = (".overlay.png", ".labels.tif")
 MANY = 12
 """From this many images on, the terminal shows totals instead of a row per image."""
 
@@ -112,27 +114,25 @@ def classify(
 
 def run(paths: list[Path], options: Options) -> int:
     """Classify, report, and return the exit code."""
-    from napari_cellcls.commands.options import no_images
     from napari_cellcls.commands.pipeline import classify_images
     from napari_cellcls.commands.steps import Job
     from napari_cellcls.export.errors import make_folder
     from napari_cellcls.export.names import output_stems
     from napari_cellcls.export.summary import Run, write_summary
-    from napari_cellcls.images.collections import find_images
     from napari_cellcls.models import registry
 
     if options.model is not None:
         registry.find(options.model)  # a misspelled name is one error, not one per image
-    refs = find_images(list(paths))
-    if not refs:
-        raise no_images(paths)
+    refs, notes = collect(paths)
     if len(refs) > 1 and options.labels is not None and options.labels.is_file():
         raise typer.BadParameter(
             f"--labels is one file, but there are {len(refs)} images: give a folder of label images."
         )
     make_folder(options.out)
-    stems, notes = output_stems([(ref.name, ref.paths[0]) for ref in refs])
-    done = Run({**options.to_json(), "images": [str(path) for path in paths]}, notes=notes)
+    stems, clashes = output_stems([(ref.name, ref.paths[0]) for ref in refs])
+    done = Run(
+        {**options.to_json(), "images": [str(path) for path in paths]}, notes=notes + clashes
+    )
     jobs = [Job(ref, stem) for ref, stem in zip(refs, stems, strict=True)]
     try:
         console.follow(classify_images(jobs, options, done), "Classifying")
@@ -146,6 +146,32 @@ def run(paths: list[Path], options: Options) -> int:
     if not done.results:
         return 4
     return 3 if done.failures else 0
+
+
+def collect(paths: list[Path]) -> tuple[list[ImageRef], list[str]]:
+    """Return the images that paths stand for, and what was skipped, in words.
+
+    Results of earlier runs (``*.overlay.png``, ``*.labels.tif``) in a folder are no images.
+
+    Raises
+    ------
+    ImageError
+        ``IMG-NOIMAGES`` when there is none.
+    """
+    from napari_cellcls.images.collections import find_images, scan
+
+    found = scan(paths)
+    named = {str(path) for path in paths}
+    refs = [
+        ref
+        for ref in found.refs
+        if str(ref.paths[0]) in named or not ref.paths[0].name.endswith(RESULTS)
+    ]
+    if not refs:
+        return find_images(paths), []
+    notes = [found.summary()] if found.skipped else []
+    own = len(found.refs) - len(refs)
+    return refs, notes + ([f"{own} results of earlier runs were skipped."] if own else [])
 
 
 def report(done: Run, out: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_cellcls.vocabulary import CellsError, ChannelError, ImageError, ModelError
+from napari_cellcls.vocabulary import CellsError, ChannelError, ModelError
 
 if TYPE_CHECKING:
     from napari_cellcls.images.image import Image
@@ -152,13 +152,3 @@ def plane_of_labels(image: Image) -> Any:
             remedy="Save the labels as a single-channel TIFF of integers.",
         )
     return image.data[0]
-
-
-def no_images(paths: list[Path]) -> ImageError:
-    """Nothing among the arguments is an image."""
-    return ImageError(
-        "There is no image to classify.",
-        code="IMG-NONE",
-        why=f"no readable image among {', '.join(str(p) for p in paths)}.",
-        remedy="Give image files, or folders that hold images.",
-    )

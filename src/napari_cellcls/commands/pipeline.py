@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from napari_cellcls.commands import steps
+from napari_cellcls.commands import failures, steps
 from napari_cellcls.commands.options import Options
 from napari_cellcls.commands.steps import Job, Models, Prepared, Stopped
 from napari_cellcls.export.errors import LASTING
@@ -120,7 +120,7 @@ def _one(
     # One image that meets a fault of ours must not cost the user the other ones.
     except Exception as error:  # noqa: BLE001
         _log.exception("unforeseen failure with %s", job.path)
-        run.failures.append(Failure(job.ref.name, job.path, steps.unexpected(error, job.path)))
+        run.failures.append(Failure(job.ref.name, job.path, failures.unexpected(error, job.path)))
     yield at(UNITS, Progress(0, 0, ""))
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_cellcls.commands import failures
 from napari_cellcls.commands import options as choices
 from napari_cellcls.commands.options import Options
-from napari_cellcls.vocabulary import Progress, Task, TaskError
+from napari_cellcls.vocabulary import Progress, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,6 +140,8 @@ def prepare(
             image = replace(image, data=np.asarray(image.data))
     name, reason = choices.choose_model(image, options.model)
     package = models.package(name)
+    if not package.manifest.classes and not options.embeddings:
+        raise failures.no_classes(package)
     # Before the slow search for cells: a model on the wrong kind of image is refused at once.
     mapping = match(image, package.manifest.planes, options.channels)
     with watch.step("find"):
@@ -150,20 +153,33 @@ def prepare(
 
 
 def predict(ready: Prepared, options: Options, models: Models) -> Task[Predictions]:
-    """Predict the classes of the cells of a prepared image."""
+    """Predict the classes of the cells of a prepared image; of a backbone, embeddings only."""
     from napari_cellcls.predict import predict as predict_cells
+    from napari_cellcls.predict import predict_embeddings
 
-    return (
-        yield from predict_cells(
-            ready.image,
-            ready.cells,
-            ready.package,
-            mapping=ready.mapping,
-            engine=models.engine(ready.package),
-            batch_size=options.batch_size,
-            keep_embeddings=options.embeddings,
+    engine = models.engine(ready.package)
+    if ready.package.manifest.classes:
+        return (
+            yield from predict_cells(
+                ready.image,
+                ready.cells,
+                ready.package,
+                mapping=ready.mapping,
+                engine=engine,
+                batch_size=options.batch_size,
+                keep_embeddings=options.embeddings,
+            )
         )
+    begin = time.perf_counter()
+    embeddings = yield from predict_embeddings(
+        ready.image,
+        ready.cells,
+        ready.package,
+        mapping=ready.mapping,
+        engine=engine,
+        batch_size=options.batch_size,
     )
+    return _without_classes(ready, embeddings, engine, time.perf_counter() - begin)
 
 
 def write(ready: Prepared, predictions: Predictions, options: Options) -> ImageResult:
@@ -192,22 +208,26 @@ def write(ready: Prepared, predictions: Predictions, options: Options) -> ImageR
     )
 
 
-def unexpected(error: Exception, path: str) -> TaskError:
-    """Return the coded error for a failure that none of our checks foresaw."""
-    if isinstance(error, MemoryError):
-        return TaskError(
-            "There is not enough memory for this image.",
-            code="TASK-MEMORY",
-            path=path,
-            why=str(error) or "the system refused to give more.",
-            remedy="Close other programs, lower --batch-size, or cut the image into parts.",
-        )
-    return TaskError(
-        "Something unforeseen went wrong with this image.",
-        code="TASK-UNEXPECTED",
-        path=path,
-        why=f"{type(error).__name__}: {error}".strip(),
-        remedy="Please report it with the log file; the other images are not affected.",
+def _without_classes(
+    ready: Prepared, embeddings: np.ndarray, engine: Engine, seconds: float
+) -> Predictions:
+    from napari_cellcls.predict import Predictions
+    from napari_cellcls.vocabulary import ClassScheme
+
+    none = np.zeros((len(ready.cells), 0), np.float32)
+    return Predictions(
+        ids=ready.cells.ids,
+        scheme=ClassScheme(()),
+        logits=none,
+        probabilities=none,
+        assigned=none.astype(bool),
+        confidence=np.full(len(ready.cells), np.nan, np.float32),
+        embeddings=embeddings,
+        model=ready.package.manifest.label,
+        model_sha=ready.package.sha256,
+        engine=engine.name,
+        device=engine.device,
+        seconds=seconds,
     )
 
 
