@@ -34,7 +34,8 @@ class FlatImage:
         nbytes = header.height * header.width * samples * max(1, header.bits // 8)
         if nbytes <= SMALL_BYTES:
             pixels = decode(self.finding.path, self.finding.kind, header)
-            return RawScene(pixels, "YXS"[: pixels.ndim])
+            bits = 1 if header.bits == 1 else None
+            return RawScene(pixels, "YXS"[: pixels.ndim], significant_bits=bits)
         import dask.array as da
 
         source = _LazyPicture(self.finding.path, self.finding.kind, header)

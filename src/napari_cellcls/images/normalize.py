@@ -119,11 +119,12 @@ def normalize(
         )
     if alpha is not None:
         notes += _alpha_note(alpha, path)
+    bits = 1 if np.dtype(data.dtype).kind == "b" else raw.significant_bits
     nbytes = int(np.prod(data.shape)) * np.dtype(data.dtype).itemsize
     if nbytes <= SMALL_BYTES:
-        planes = _now(as_numpy(data, path), is_rgb, raw.significant_bits, path)
+        planes = _now(as_numpy(data, path), is_rgb, bits, path)
     else:
-        planes = _later(data, is_rgb, raw.significant_bits, path)
+        planes = _later(data, is_rgb, bits, path)
     pixels = planes.data
     if raw.white_is_zero and np.issubdtype(pixels.dtype, np.unsignedinteger) and not is_rgb:
         pixels = (planes.value_range[1] - pixels).astype(pixels.dtype)

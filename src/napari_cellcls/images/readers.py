@@ -98,7 +98,14 @@ def open_raw(finding: Finding) -> RawImage:
         from napari_cellcls.images import probe
 
         probe.check(finding)
-    return BioImage(finding)
+    try:
+        return BioImage(finding)
+    except ImageError as refusal:
+        if finding.kind is not FileKind.OME_TIFF:
+            raise
+        from napari_cellcls.images.tiff import ome_by_axes
+
+        return ome_by_axes(finding, refusal)
 
 
 def open_reader(finding: Finding, **options: Any) -> Any:
@@ -174,17 +181,8 @@ class BioImage:
         if finding.zarr is not None:
             return RawScene(data, dims, *_zarr_metadata(finding, dims))
         images = finding.ome or self._vendor_ome()
-        page = finding.pages[0] if finding.pages else None
         if index < len(images):
-            image = images[index]
-            return RawScene(
-                tiled_if_large(finding, data, dims, index),
-                dims,
-                image.channels,
-                image.pixel_size_um,
-                image.significant_bits,
-                white_is_zero=page is not None and page.white_is_zero,
-            )
+            return described_by_ome(finding, images[index], data, dims, index)
         return RawScene(data, dims, self._named_channels(), self._plain_pixel_size())
 
     def _vendor_ome(self) -> tuple[omexml.OmeImage, ...]:
@@ -207,6 +205,38 @@ class BioImage:
         except Exception:  # noqa: BLE001 - as above
             return None
         return None if y is None or x is None else (y, x)
+
+
+def described_by_ome(
+    finding: Finding, image: omexml.OmeImage, data: Any, dims: str, index: int
+) -> RawScene:
+    """Join pixels with their OME header, after holding the axes of one against the other.
+
+    Raises
+    ------
+    ImageError
+        ``IMG-OME-MISMATCH`` when a reader understood the header otherwise than we did.
+    """
+    page = finding.pages[0] if finding.pages else None
+    raw = RawScene(
+        tiled_if_large(finding, data, dims, index),
+        dims,
+        image.channels,
+        image.pixel_size_um,
+        image.significant_bits,
+        white_is_zero=page is not None and page.white_is_zero,
+    )
+    found = {axis: raw.size(axis) for axis in "TCZYX"}
+    declared = {**image.sizes, "C": max(1, image.sizes["C"] // image.samples)}
+    if finding.kind is FileKind.OME_TIFF and found != declared:
+        raise ImageError(
+            "The OME header and the pixels of the file contradict each other.",
+            code="IMG-OME-MISMATCH",
+            path=finding.path,
+            why=f"the header declares {declared}, the planes found are {found}",
+            remedy="Export the image again.",
+        )
+    return raw
 
 
 def tiled_if_large(finding: Finding, data: Any, dims: str, series: int) -> Any:
