@@ -235,6 +235,7 @@ class _Loop:
         self.steps = max(1, len(rows) // self.batch)
         keras.utils.set_random_seed(self.spec.seed)
         self.backbone, self.model = build_classifier(job)
+        _shorten_statistics(self.model, self.steps * self.spec.epochs)
         self.model.compile(optimizer=_optimizer(job, self.steps), loss=_loss(job))
         self.model.optimizer.build(self.model.trainable_variables)
         self.images, self.labels = images, labels
@@ -432,6 +433,17 @@ def _optimizer(job: Job, steps: int) -> Any:
     optimizer = optimizers.AdamW(rate, weight_decay=spec.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def _shorten_statistics(model: Any, steps: int) -> None:
+    """Let batch normalization forget its start within a short training.
+
+    Keras' default momentum remembers some 100 steps; after a training of 200 steps an eighth of
+    the initial statistics would remain, and a deep network would answer the same for every cell.
+    """
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.momentum = float(np.clip(1 - 20 / steps, 0.5, 0.99))
 
 
 def _loss(job: Job) -> Any:

@@ -1,0 +1,72 @@
+"""Random changes: black stays black, the same seed gives the same batch."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+from napari_cellcls.learn.augment import PRESETS, Augmentation, augment
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture
+def disks() -> np.ndarray:
+    y, x = np.mgrid[-1:1:50j, -1:1:50j]
+    inside = (y**2 + x**2 < 0.6).astype(np.float32)[None, ..., None]
+    rng = np.random.default_rng(0)
+    return (inside * rng.uniform(0.4, 0.9, (16, 1, 1, 3))).astype(np.float32)
+
+
+def _run(images: np.ndarray, spec: Augmentation, seed: int = 1) -> np.ndarray:
+    from keras import ops
+
+    return np.asarray(ops.convert_to_numpy(augment(images, spec, seed)))
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_range_shape_and_determinism(disks: np.ndarray, name: str) -> None:
+    first = _run(disks, PRESETS[name])
+    assert first.shape == disks.shape and first.dtype == np.float32
+    assert first.min() >= 0 and first.max() <= 1
+    assert np.array_equal(first, _run(disks, PRESETS[name]))
+    if name == "none":
+        assert np.array_equal(first, disks)
+    else:
+        assert not np.array_equal(first, _run(disks, PRESETS[name], seed=2))
+
+
+def test_color_changes_leave_the_outside_black(disks: np.ndarray) -> None:
+    spec = Augmentation(
+        density=0.3, hue=0.3, saturation=0.3, brightness=0.3, contrast=0.3, gamma=0.3,
+        balance=0.2, noise=0.05, blocks=0.05, probability=1.0,
+    )  # fmt: skip
+    changed = _run(disks, spec)
+    outside = disks.max(-1) == 0
+    assert np.all(changed[outside] == 0)
+    assert np.abs(changed - disks)[~outside].mean() > 0.02
+
+
+def test_the_frame_beyond_the_cell_stays_black_under_everything(disks: np.ndarray) -> None:
+    changed = _run(disks, PRESETS["strong"])
+    assert np.all(changed[:, :2, :2] == 0)
+    assert np.all(changed[:, 20:30, 20:30].max(-1) > 0)
+
+
+def test_flips_only_rearrange_pixels() -> None:
+    images = np.random.default_rng(0).uniform(0.1, 1, (8, 9, 9, 3)).astype(np.float32)
+    changed = _run(images, Augmentation(flips=True))
+    for before, after in zip(images, changed):
+        views = [np.rot90(v, k) for v in (before, before[:, ::-1]) for k in range(4)]
+        assert min(np.abs(v - after).max() for v in views) < 1e-5
+    assert any(np.abs(a - b).max() > 0.1 for a, b in zip(images, changed))
+
+
+def test_the_outline_moves_both_ways(disks: np.ndarray) -> None:
+    area = (_run(disks, Augmentation(edge_px=2)).max(-1) > 0).sum((1, 2))
+    before = (disks[0].max(-1) > 0).sum()
+    assert area.min() < before < area.max()
