@@ -174,7 +174,7 @@ def _exemplars(labels: np.ndarray, per_class: int) -> np.ndarray:
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))))
 
 
 def _say(started: float, text: str) -> None:

@@ -61,10 +61,11 @@ def report(
     macros, exacts = [], []
     for _ in range(draws):
         weight = np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups))
-        macros.append(float(_f1_of(counts, weight).mean()))
+        # A class absent from one draw says nothing there.
+        macros.append(float(np.nanmean(_f1_of(counts, weight))))
         exacts.append(float((exact @ weight) / (size @ weight)))
     whole = np.ones(len(groups))
-    f1 = _f1_of(counts, whole)
+    f1 = np.nan_to_num(_f1_of(counts, whole))
     return {
         "cells": len(labels),
         "fields": len(groups),
@@ -96,9 +97,8 @@ def calibration_error(scores: np.ndarray, labels: np.ndarray, bins: int = 15) ->
     """Return the mean gap between confidence and truth over equal-width bins, all classes pooled."""
     flat, truth = scores.ravel(), labels.ravel()
     where = np.minimum((flat * bins).astype(int), bins - 1)
-    n = np.maximum(np.bincount(where, minlength=bins), 1)
-    gap = np.abs(np.bincount(where, flat, bins) / n - np.bincount(where, truth, bins) / n)
-    return round(float((gap * n).sum() / n.sum()), 5)
+    gap = np.abs(np.bincount(where, flat, bins) - np.bincount(where, truth, bins))
+    return round(float(gap.sum() / len(flat)), 5)
 
 
 def baselines(train: CropSet, val: CropSet, test: CropSet) -> dict[str, float]:
@@ -170,7 +170,8 @@ def _per_field(
 
 def _f1_of(counts: np.ndarray, weight: np.ndarray) -> np.ndarray:
     tp, fp, fn = (weight @ c for c in counts)
-    return np.asarray(2 * tp / np.maximum(2 * tp + fp + fn, 1e-9))
+    seen = 2 * tp + fp + fn
+    return np.asarray(np.where(seen > 0, 2 * tp / np.maximum(seen, 1e-9), np.nan))
 
 
 def _interval(value: float, draws: list[float]) -> dict[str, float]:

@@ -181,8 +181,8 @@ def _organizing_centers(
     places = centers[:, None] + away[..., None] * np.stack([np.sin(side), np.cos(side)], 2)
     row = np.clip(places[..., 0].astype(int), 0, edge.shape[0] - 1)
     col = np.clip(places[..., 1].astype(int), 0, edge.shape[1] - 1)
-    room = np.minimum(edge[row, col], 4 * px) - 1.5 * np.abs(rim[row, col] - 1.2 * px)
-    return places[np.arange(len(centers)), room.argmax(1)]
+    room = np.minimum(edge[row, col], 4 * px) - 1.5 * np.abs(rim[row, col] - 2.0 * px)
+    return np.asarray(places[np.arange(len(centers)), room.argmax(1)])
 
 
 def grow(

@@ -91,7 +91,7 @@ def _splat(points: np.ndarray, shape: tuple[int, int], weight: np.ndarray | None
 
 
 def _blur(plane: Plane, layer: Monolayer, micrometers: float) -> Plane:
-    return ndi.gaussian_filter(plane, micrometers * layer.px, truncate=3.0)
+    return np.asarray(ndi.gaussian_filter(plane, micrometers * layer.px, truncate=3.0))
 
 
 def _ids(layer: Monolayer, per_cell: np.ndarray) -> np.ndarray:
@@ -132,8 +132,8 @@ def _by_area(rng: np.random.Generator, layer: Monolayer, low: int, high: int) ->
 def height(layer: Monolayer) -> Plane:
     """Return the cell's thickness, about 1 beside the nucleus and thin towards the border."""
     flank = np.clip(layer.edge / (5 * layer.px), 0, 1) ** 0.7
-    return (flank * (0.3 + 0.7 * np.exp(-np.maximum(layer.rim, 0) / (6 * layer.px)))).astype(
-        np.float32
+    return np.asarray(
+        flank * (0.3 + 0.7 * np.exp(-np.maximum(layer.rim, 0) / (6 * layer.px))), np.float32
     )
 
 
@@ -161,7 +161,7 @@ def microtubules(rng: np.random.Generator, layer: Monolayer) -> Plane:
     lines = trace(rng, layer, seeds, 0.16)
     under = 1 - inside_nucleus(layer) * rng.uniform(0.35, 0.95, layer.count + 1)[layer.cells]
     haze = _blur(lines, layer, 0.9)
-    return (0.26 * lines + 0.22 * haze) * under.astype(np.float32)
+    return np.asarray((0.26 * lines + 0.22 * haze) * under.astype(np.float32))
 
 
 def reticulum(rng: np.random.Generator, layer: Monolayer) -> Plane:
@@ -176,7 +176,7 @@ def reticulum(rng: np.random.Generator, layer: Monolayer) -> Plane:
     body = flank * (0.16 + 0.84 * near) * (net + 0.3) * np.clip(patch, 0.2, 2)
     nucleus = inside_nucleus(layer)
     envelope = np.exp(-((layer.rim / (0.4 * layer.px)) ** 2))
-    return body * (1 - 0.8 * nucleus) + 0.35 * envelope * (layer.cells > 0)
+    return np.asarray(body * (1 - 0.8 * nucleus) + 0.35 * envelope * (layer.cells > 0))
 
 
 def mitochondria(rng: np.random.Generator, layer: Monolayer) -> Plane:
@@ -219,7 +219,7 @@ def golgi(rng: np.random.Generator, layer: Monolayer) -> Plane:
     out = at - layer.centers[owner]
     angle = np.arctan2(out[:, 0], out[:, 1]) + np.pi / 2 + rng.normal(0, 0.5, len(at))
     ribbons = trace(rng, layer, Filaments(at, angle, rng.uniform(0.8, 4.0, len(at)), owner), 0.5)
-    return 1.5 * _blur(ribbons, layer, 0.24) * (1 - 0.7 * inside_nucleus(layer))
+    return 1.5 * _blur(ribbons, layer, 0.24) * (1 - 0.88 * inside_nucleus(layer))
 
 
 def _dots(
@@ -270,7 +270,7 @@ def nuclear_speckles(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw twenty to fifty irregular flecks between the nucleoli."""
     waves = smooth_noise(rng, layer.shape, 0.42 * layer.px)
     flecks = 0.5 + 0.5 * np.tanh((waves - 1.0) / 0.25)
-    return inside_nucleus(layer) * (flecks * (1 - layer.nucleoli) + 0.15)
+    return np.asarray(inside_nucleus(layer) * (flecks * (1 - layer.nucleoli) + 0.15))
 
 
 def nuclear_bodies(rng: np.random.Generator, layer: Monolayer) -> Plane:
@@ -297,16 +297,15 @@ def cell_junctions(rng: np.random.Generator, layer: Monolayer) -> Plane:
     bare = ndi.minimum_filter((layer.cells > 0).astype(np.uint8), reach) > 0
     beads = np.clip(0.8 + 0.7 * smooth_noise(rng, layer.shape, 0.4 * layer.px), 0, 2.2)
     line = np.exp(-((layer.edge / (0.55 * layer.px)) ** 2))
-    return line * beads * _blur((shared & bare).astype(np.float32), layer, 0.3) + 0.04 * height(
-        layer
-    )
+    seam = _blur((shared & bare).astype(np.float32), layer, 0.3)
+    return np.asarray(line * beads * seam + 0.04 * height(layer))
 
 
 def cytosol(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw the cell body filled evenly, dimmer in the nucleus."""
     grain = 0.8 + 0.09 * smooth_noise(rng, layer.shape, 0.4 * layer.px)
-    dim = rng.uniform(0.35, 0.85, layer.count + 1)[layer.cells]
-    return height(layer) * grain * (1 - dim * inside_nucleus(layer))
+    dim = rng.uniform(0.55, 0.9, layer.count + 1)[layer.cells]
+    return np.asarray(height(layer) * grain * (1 - dim * inside_nucleus(layer)))
 
 
 STRUCTURES: dict[str, Callable[[np.random.Generator, Monolayer], Plane]] = {

@@ -100,7 +100,7 @@ class Outline:
         edge = np.ones_like(theta)
         for k, (a, b) in enumerate(zip(self.cosines, self.sines), start=2):
             edge += a * np.cos(k * theta) + b * np.sin(k * theta)
-        return np.hypot(u, v) / (self.radius * np.maximum(edge, 0.3))
+        return np.asarray(np.hypot(u, v) / (self.radius * np.maximum(edge, 0.3)))
 
 
 def soft_step(distance: np.ndarray, width: float) -> np.ndarray:

@@ -116,6 +116,7 @@ def simulate(
             (label if red else 0, *cell.center, infected if red else "", cell.stage, cell.kind)
         )
     table = pd.DataFrame(rows, columns=["label", "y", "x", "class", "stage", "kind"])
+    table = table.astype({"label": int, "y": float, "x": float})
     image = _photograph(rng, slide)
     return _tidy(image, slide.labels, table, pixel_size_um)
 
@@ -124,7 +125,7 @@ def _tidy(
     image: np.ndarray, labels: np.ndarray, table: pd.DataFrame, pixel_size_um: float
 ) -> SmearField:
     """Drop red cells that left less than a sliver in the image; number the rest 1..n."""
-    area = np.bincount(labels.ravel(), minlength=int(table["label"].max() or 0) + 1)
+    area = np.bincount(labels.ravel(), minlength=int(table["label"].max() if len(table) else 0) + 1)
     keep = (table["label"] == 0) | (area[table["label"]] >= 60)
     alive = table.loc[keep & (table["label"] > 0), "label"].to_numpy()
     lookup = np.zeros(len(area), np.int32)
@@ -132,8 +133,9 @@ def _tidy(
     labels = lookup[labels]
     table = table[keep].reset_index(drop=True)
     table["label"] = lookup[table["label"]]
-    centers = np.array(ndi.center_of_mass(labels > 0, labels, np.arange(1, len(alive) + 1)))
-    table.loc[table["label"] > 0, ["y", "x"]] = centers.reshape(-1, 2)
+    if len(alive):
+        ids = np.arange(1, len(alive) + 1)
+        table.loc[table["label"] > 0, ["y", "x"]] = ndi.center_of_mass(labels > 0, labels, ids)
     table[["y", "x"]] = table[["y", "x"]].round(2)
     return SmearField(image, labels, table, pixel_size_um)
 

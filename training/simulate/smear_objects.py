@@ -31,9 +31,9 @@ class Slide:
     @classmethod
     def blank(cls, rng: np.random.Generator, shape: tuple[int, int]) -> Slide:
         """Return a clean slide with its own fine texture."""
-        planes = [np.zeros(shape, np.float32) for _ in range(5)]
         texture = 0.6 * smooth_noise(rng, shape, 2.2) + 0.6 * smooth_noise(rng, shape, 6.0)
-        return cls(*planes, np.zeros(shape, np.int32), texture)
+        a, b, c, d, e = (np.zeros(shape, np.float32) for _ in range(5))
+        return cls(a, b, c, d, e, np.zeros(shape, np.int32), texture)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,11 +132,12 @@ def _trophozoite(
     rho = body.relative_radius(w.y - center[0], w.x - center[1])
     shape = soft_step((1 - rho) * body.radius, 1.6) * inside
     tone = 0.75 + 0.3 * np.clip(slide.texture[w.where], -1.5, 1.5)
-    vacuole = rng.normal(0, 0.1, 2) * r + center
-    hole = _blob(w.y, w.x, *vacuole, 0.14 * r, 0.18 * r, rng.uniform(0, np.pi))
+    vy, vx = (float(v) for v in rng.normal(0, 0.1, 2) * r + center)
+    hole = _blob(w.y, w.x, vy, vx, 0.14 * r, 0.18 * r, rng.uniform(0, np.pi))
     slide.cytoplasm[w.where] += shape * tone * (1 - 0.8 * hole)
-    at = center + 0.3 * r * np.array([np.sin(t := rng.uniform(0, 6.28)), np.cos(t)])
-    spot = _blob(w.y, w.x, *at, 0.12 * r, 0.19 * r, rng.uniform(0, np.pi))
+    angle = rng.uniform(0, 2 * np.pi)
+    cy, cx = center[0] + 0.3 * r * np.sin(angle), center[1] + 0.3 * r * np.cos(angle)
+    spot = _blob(w.y, w.x, cy, cx, 0.12 * r, 0.19 * r, rng.uniform(0, np.pi))
     slide.chromatin[w.where] += 1.35 * spot * inside
     _grains(rng, slide, w, center - 0.1 * r, 0.09 * r, 6)
 
@@ -207,7 +208,7 @@ def _nucleus(
             for by, bx in points[k - 1] * (1 - t) + points[k] * t:
                 bridge = (y - by) ** 2 + (x - bx) ** 2 < (0.11 * r) ** 2
                 mass = np.maximum(mass, 0.9 * bridge)
-    return ndi.gaussian_filter(mass, 1.2)
+    return np.asarray(ndi.gaussian_filter(mass, 1.2))
 
 
 def draw_white_cell(rng: np.random.Generator, slide: Slide, cell: Placed) -> None:
