@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -66,11 +67,14 @@ def main(arguments: list[str] | None = None) -> int:
         By default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    log = console.start_log(arguments)
-    debug = "--debug" in arguments
-    if not debug:
-        # Warnings of libraries are for developers; our own doubts travel as notes.
-        warnings.simplefilter("ignore")
+    with console.log_file() as log, warnings.catch_warnings():
+        if "--debug" not in arguments:
+            # Warnings of libraries are for developers; our own doubts travel as notes.
+            warnings.simplefilter("ignore")
+        return _run(list(arguments), log)
+
+
+def _run(arguments: list[str], log: Path | None) -> int:
     try:
         code = app(args=_debug_first(arguments), standalone_mode=False)
         return int(code or 0)
@@ -92,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         return USAGE if error.code in _USAGE_CODES else NOTHING
     # The last net: a fault of ours must reach the user as a sentence, with a log to send us.
     except Exception as error:  # noqa: BLE001
-        console.show_unexpected(error, log, debug)
+        console.show_unexpected(error, log, "--debug" in arguments)
         return UNFORESEEN
 
 

@@ -142,21 +142,29 @@ def log_folder() -> Path:
     return home() / "logs"
 
 
-def start_log(arguments: list[str]) -> Path | None:
-    """Keep warnings and tracebacks in a log file; None when no folder can be written."""
-    name = f"cellcls-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+@contextmanager
+def log_file() -> Iterator[Path | None]:
+    """Keep warnings and tracebacks of the block in a log file, made when there is something.
+
+    Yields None when no folder can be written.
+    """
+    path = log_folder() / f"cellcls-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
     try:
-        folder = log_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(folder / name, encoding="utf-8", delay=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     except (OSError, RuntimeError):
-        return None
+        yield None
+        return
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("napari_cellcls")
+    before, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
-    logger.propagate = False
-    logger.debug("arguments %s", arguments)
-    return folder / name
+    try:
+        yield path
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+        handler.close()
 
 
 def show_unexpected(error: BaseException, log: Path | None, debug: bool) -> None:

@@ -1,0 +1,385 @@
+"""The program as people and scripts meet it: files, words, exit codes, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+import tifffile
+
+from napari_cellcls import __version__, cli
+from napari_cellcls.commands import checkup, console
+from tests.models import make
+
+CELLS = {3: (4, 4, 24, 24), 9: (30, 10, 52, 30), 12: (0, 40, 18, 60)}
+
+
+def smear(path: Path, shape: tuple[int, int] = (64, 72)) -> Path:
+    """Write a bright photograph with three darker cells, and its label image beside it."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(215, 225, (*shape, 3)).astype(np.uint8)
+    labels = np.zeros(shape, np.uint16)
+    for label, (y0, x0, y1, x1) in CELLS.items():
+        pixels[y0:y1, x0:x1] = (200, 140, 150)
+        labels[y0:y1, x0:x1] = label
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(pixels).save(path)
+    tifffile.imwrite(path.with_name(f"{path.stem}_labels.tif"), labels)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "models" / "small.cellpkg"
+    path.parent.mkdir()
+    make.package(path)
+    return str(path)
+
+
+def classify(out: Path, model: str, *arguments: object) -> int:
+    return cli.main(["classify", *map(str, arguments), "--model", model, "--out", str(out)])
+
+
+def summary(out: Path) -> dict:
+    return json.loads((out / "summary.json").read_text("utf-8"))
+
+
+def test_the_start_is_light() -> None:
+    heavy = [
+        "numpy",
+        "pandas",
+        "scipy",
+        "skimage",
+        "dask",
+        "pydantic",
+        "PIL",
+        "keras",
+        "onnxruntime",
+        "bioio",
+    ]
+    program = f"import sys, napari_cellcls.cli; print(*sorted(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"napari-cellcls {__version__}\n"
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_cellcls", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip().endswith(__version__)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["classify", "--out", "o"], "Missing argument 'images'"),
+        (["classify", "a.png"], "Missing option '--out'"),
+        (
+            ["classify", "a.png", "--out", "o", "--z", "top"],
+            "--z is a number from 0 on, or max; received 'top'",
+        ),
+        (["classify", "a.png", "--out", "o", "--engine", "mill"], "mill"),
+        (["classify", "a.png", "--out", "o", "--labels", "l.tif", "--find", "smear"], "not both"),
+        (["classify", "a.png", "--out", "o", "--model", "nobody"], "There is no model 'nobody'"),
+        (["classify", "a.png", "--out", "o", "--channels", "nucleus"], "CHANNEL-SYNTAX"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "Traceback" not in said.err + said.out
+
+
+def test_one_image_with_labels(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, out = smear(tmp_path / "in" / "field.png"), tmp_path / "out"
+    assert classify(out, model, image, "--labels", tmp_path / "in" / "field_labels.tif") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "field.cells.csv", "field.labels.tif", "field.overlay.png", "summary.json",
+    ]  # fmt: skip
+    table = pd.read_csv(out / "field.cells.csv", keep_default_na=False)
+    assert table["label"].tolist() == [3, 9, 12]
+    assert table["border"].tolist() == [False, False, True]
+    assert set(table["predicted"]) <= {"Alpha", "Beta"}
+    assert (table["p_alpha"] + table["p_beta"]).round(5).eq(1).all()
+    assert table["model"].str.startswith("small@1.0.0 ").all()
+    assert set(np.unique(tifffile.imread(out / "field.labels.tif"))) == {0, 3, 9, 12}
+    row = summary(out)["images"][0]
+    assert (row["cells"]["count"], row["cells"]["touching_the_edge"]) == (3, 1)
+    assert row["cells"]["found_by"] == "labels from field_labels.tif"
+    assert sum(c["count"] for c in row["classes"]) == 3
+    assert set(row["seconds"]) == {"read", "find", "predict", "write"}
+    said = capsys.readouterr().out
+    assert "1 image, 3 cells in" in said
+    assert f"Results in {out}" in said
+
+
+def test_the_same_call_gives_the_same_tables(tmp_path: Path, model: str) -> None:
+    image = smear(tmp_path / "in" / "field.png")
+    for name in ("one", "two"):
+        assert classify(tmp_path / name, model, image, "--labels", tmp_path / "in") == 0
+    for name in ("field.cells.csv", "field.labels.tif", "field.overlay.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_bad_file_among_good_ones(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = smear(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "empty.png").touch()
+    (tmp_path / "in" / "empty_labels.tif").touch()
+    arguments = (tmp_path / "in" / "empty.png", good, tmp_path / "gone.png")
+    out = tmp_path / "out"
+    assert classify(out, model, *arguments, "--labels", tmp_path / "in") == 3
+    got = summary(out)
+    assert [row["name"] for row in got["images"]] == ["good"]
+    assert {row["name"]: row["code"] for row in got["failures"]} == {
+        "empty": "IMG-EMPTY",
+        "gone": "IMG-MISSING",
+    }
+    assert all(row["remedy"] for row in got["failures"])
+    said = capsys.readouterr()
+    assert "[IMG-EMPTY]" in said.err and "what to do:" in said.err
+    assert "2 failed" in said.out
+    assert "Traceback" not in said.err
+
+
+def test_nothing_usable(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert classify(tmp_path / "out", model, tmp_path / "gone.png") == 4
+    assert "No image could be used." in capsys.readouterr().err
+    (tmp_path / "folder").mkdir()
+    assert classify(tmp_path / "out", model, tmp_path / "folder") == 4
+    assert "IMG-NOIMAGES" in capsys.readouterr().err
+
+
+def test_a_photograph_model_on_the_wrong_kind_of_image(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plane = np.random.default_rng(0).integers(0, 4000, (40, 40)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "gray.tif", plane)
+    assert classify(tmp_path / "out", model, tmp_path / "gray.tif") == 4
+    said = capsys.readouterr().err
+    assert "CHANNEL-MISSING" in said
+    assert "Traceback" not in said
+
+
+def test_images_of_one_name_in_two_folders(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [smear(tmp_path / "in" / folder / "f.png") for folder in ("a", "b")]
+    out = tmp_path / "out"
+    assert classify(out, model, *images, "--labels", tmp_path / "in" / "a") == 0
+    assert (out / "a_f.cells.csv").exists() and (out / "b_f.cells.csv").exists()
+    assert "2 images are called 'f'; their results are named a_f, b_f." in capsys.readouterr().err
+
+
+def test_one_label_file_for_many_images_is_wrong_usage(tmp_path: Path, model: str) -> None:
+    images = [smear(tmp_path / "in" / f"{name}.png") for name in "ab"]
+    assert (
+        classify(tmp_path / "out", model, *images, "--labels", tmp_path / "in" / "a_labels.tif")
+        == 2
+    )
+
+
+def test_results_of_earlier_runs_are_no_images(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, labels = tmp_path / "in", tmp_path / "labels"
+    smear(folder / "f.png")
+    labels.mkdir()
+    (folder / "f_labels.tif").rename(labels / "f.tif")
+    assert classify(folder, model, folder, "--labels", labels) == 0
+    assert classify(folder, model, folder, "--labels", labels) == 0
+    assert [row["name"] for row in summary(folder)["images"]] == ["f"]
+    assert "2 results of earlier runs were skipped." in capsys.readouterr().err
+
+
+def test_embeddings(tmp_path: Path, model: str) -> None:
+    image, out = smear(tmp_path / "in" / "f.png"), tmp_path / "out"
+    assert classify(out, model, image, "--labels", tmp_path / "in", "--embeddings") == 0
+    table = pd.read_parquet(out / "f.embeddings.parquet")
+    assert table.shape == (3, 17) and table["label"].tolist() == [3, 9, 12]
+
+
+def test_a_backbone_writes_embeddings_and_refuses_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "backbone.cellpkg"
+    make.package(path, classes=[], inputs=[], channel_policy="each", level="backbone")
+    image, out = smear(tmp_path / "in" / "f.png"), tmp_path / "out"
+    assert classify(out, str(path), image, "--labels", tmp_path / "in") == 4
+    assert "give --embeddings" in capsys.readouterr().err
+    assert classify(out, str(path), image, "--labels", tmp_path / "in", "--embeddings") == 0
+    assert pd.read_parquet(out / "f.embeddings.parquet").shape == (3, 1 + 3 * 16)
+    assert summary(out)["images"][0]["without_class"] == 3
+
+
+def test_a_read_only_output_folder(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = smear(tmp_path / "in" / "f.png")
+    (tmp_path / "out").write_text("a file in its place")
+    assert classify(tmp_path / "out", model, image) == 4
+    assert "[EXPORT-NAME]" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_one_paragraph_and_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr(checkup, "computer", broken)
+    assert cli.main(["doctor"]) == 1
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError: nobody thought of this. The details are in " in said
+    assert "Traceback" not in said
+    log = next(console.log_folder().iterdir())
+    assert "Traceback" in log.read_text("utf-8")
+    assert cli.main(["doctor", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_missing_part_makes_the_doctor_say_no(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("engines", "models", "window"):
+        monkeypatch.setattr(checkup, name, lambda: iter(()))
+    assert cli.main(["doctor"]) == 0
+    assert "Images can be classified." in capsys.readouterr().out
+    lost = checkup.Finding(
+        "Reads TIFF", "missing", "not installed", "pip install bioio-tifffile", True
+    )
+    monkeypatch.setattr(checkup, "readers", lambda: iter([lost]))
+    assert cli.main(["doctor"]) == 4
+    said = capsys.readouterr().out
+    assert "-> pip install bioio-tifffile" in said
+    assert "Images cannot be classified: Reads TIFF." in said
+
+
+def test_the_doctor_names_the_engine_it_chose(capsys: pytest.CaptureFixture[str]) -> None:
+    found = list(checkup.engines())
+    assert [f.part.split()[0] for f in found] == ["Engine"] * 4
+    assert found[-1].text.startswith("auto takes onnxruntime")
+    assert next(checkup.computer()).text.startswith(sys.version.split()[0])
+
+
+def test_models_list_show_install(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["models", "install", model]) == 0
+    assert cli.main(["models", "list"]) == 0
+    assert "small@1.0.0\tuser\tAlpha, Beta\t" in capsys.readouterr().out
+    assert cli.main(["models", "show", "small"]) == 0
+    said = capsys.readouterr().out
+    assert "Small test model" in said and "license:          BSD-3-Clause" in said
+    assert cli.main(["models", "show", "nobody"]) == 2
+    damaged = tmp_path / "damaged.cellpkg"
+    damaged.write_bytes(b"PK nothing")
+    assert cli.main(["models", "install", str(damaged)]) == 4
+    assert "[MODEL-" in capsys.readouterr().err
+
+
+def test_evaluate_refuses_what_it_cannot_do(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evaluate", model, "--data", str(tmp_path / "gone")]) == 4
+    assert "[DATA-MISSING]" in capsys.readouterr().err
+    arguments = [
+        "evaluate",
+        model,
+        "--data",
+        str(tmp_path),
+        "--protocol",
+        "patient-5fold",
+        "--folds",
+        str(tmp_path),
+    ]
+    assert cli.main(arguments) == 4
+    assert "FOLDS-MISSING" in capsys.readouterr().err
+
+
+def test_evaluate_all(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("Alpha", "Beta"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = rng.integers(0, 255, (24, 24, 3)).astype(np.uint8)
+            PIL.Image.fromarray(pixels).save(tmp_path / "set" / name / f"C{i}P1_cell_{i}.png")
+    out = tmp_path / "numbers.json"
+    assert cli.main(["evaluate", model, "--data", str(tmp_path / "set"), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "no estimate for new patients" in said and "all cells" in said
+    assert json.loads(out.read_text())["n"] == 12
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child")
+def test_ctrl_c_leaves_whole_files_and_says_so(tmp_path: Path, model: str) -> None:
+    for i in range(60):
+        smear(tmp_path / "in" / f"f{i}.png", (600, 600))
+    for path in (tmp_path / "in").glob("*_labels.tif"):
+        path.rename(tmp_path / path.name)
+    out = tmp_path / "out"
+    arguments = [
+        str(tmp_path / "in"),
+        "--labels",
+        str(tmp_path),
+        "--model",
+        model,
+        "--out",
+        str(out),
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "napari_cellcls", "classify", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while child.poll() is None and len(list(out.glob("f*.csv"))) < 2:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert "Traceback" not in said[1]
+    got = summary(out)
+    assert got["interrupted"] is True
+    assert 0 < len(got["images"]) < 60
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+    for row in got["images"]:
+        assert len(pd.read_csv(out / row["files"]["cells"])) == 3
+        assert PIL.Image.open(out / row["files"]["overlay"]).size[0] == 600
+
+
+def test_plain_output_has_no_colors_and_no_wrapped_lines(tmp_path: Path, model: str) -> None:
+    image = smear(tmp_path / ("a-rather-long-folder-name-" * 4) / "f.png")
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_cellcls", "classify", str(image), "--labels", str(image.parent),
+         "--model", model, "--out", str(out)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "image\tcells\tfound" in done.stdout.splitlines()
+    assert any(
+        line.startswith(f"Results in {out}: summary.json") for line in done.stdout.splitlines()
+    )
