@@ -1,13 +1,16 @@
-"""Fills the pages of the manual that the source already knows: the list of modules of the API page."""
+"""Fills in what the source already knows: the modules of the API page, the cards of the models page."""
 
 from __future__ import annotations
 
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
-MARK = "<!-- every module -->"
+MODULES_MARK = "<!-- every module -->"
+CARDS_MARK = "<!-- every card -->"
 
 # In the order of the arrows; what is not named here comes last.
 ROOMS = [
@@ -23,10 +26,23 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Replace the mark on the API page by one section per room and one entry per module."""
-    if MARK not in markdown:
-        return markdown
-    return markdown.replace(MARK, "\n\n".join(_sections()))
+    """Replace a mark by one section per room, or by one card per bundled model."""
+    if MODULES_MARK in markdown:
+        markdown = markdown.replace(MODULES_MARK, "\n\n".join(_sections()))
+    if CARDS_MARK in markdown:
+        markdown = markdown.replace(CARDS_MARK, "\n\n".join(_cards()))
+    return markdown
+
+
+def _cards() -> list[str]:
+    """Return the card each bundled package carries: its title below ours, its sections below that."""
+    cards = []
+    for path in sorted((SOURCE / "napari_cellcls" / "models" / "bundled").glob("*.cellpkg")):
+        with zipfile.ZipFile(path) as package:
+            card = package.read("README.md").decode()
+        title, _, rest = card.partition("\n")
+        cards.append(f"##{title}\n" + re.sub(r"^#", "####", rest, flags=re.MULTILINE))
+    return cards
 
 
 def _present(nav: list[Any], docs: Path) -> list[Any]:
