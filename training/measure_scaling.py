@@ -23,8 +23,8 @@ from make_blank import read_backbone
 from napari_cellcls.models import networks, plan
 
 SIZE = 224
-CROPS_PER_PHOTO = 16
-CELLS = 3000
+CROPS_PER_PHOTO = 8
+CELLS = 2000
 
 _MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 CANDIDATES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -109,8 +109,10 @@ def normalization_fit(
     for layer, values in zip(layers, probe.predict(crops, batch_size=16, verbose=0), strict=True):
         mean, variance = values.mean((0, 1, 2)), values.var((0, 1, 2))
         stored_mean, stored_variance = (np.asarray(w) for w in layer.get_weights()[2:])
-        ratios.append(np.median(variance / stored_variance))
-        shifts.append(np.median(np.abs(mean - stored_mean) / np.sqrt(stored_variance)))
+        alive = stored_variance > 1e-4  # some channels of the published network are constant
+        ratios.append(np.median(variance[alive] / stored_variance[alive]))
+        shift = np.abs(mean - stored_mean)[alive] / np.sqrt(stored_variance[alive])
+        shifts.append(np.median(shift))
     return np.array(ratios), np.array(shifts)
 
 

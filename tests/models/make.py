@@ -82,8 +82,10 @@ def _parts(text: str, seed: int) -> dict[str, Any]:
     return parts(Manifest.model_validate_json(text), seed)
 
 
-def package(path: Path, seed: int = 0, **changes: Any) -> ModelPackage:
+def package(
+    path: Path, seed: int = 0, reference: dict[str, np.ndarray] | None = None, **changes: Any
+) -> ModelPackage:
     """Write a small package and return it."""
     made = manifest(**changes)
     given = dict(_parts(made.model_dump_json(by_alias=True), seed))
-    return write_package(path, made, given.pop("weights"), **given)
+    return write_package(path, made, given.pop("weights"), reference=reference, **given)
