@@ -7,7 +7,7 @@ bin=${VENV:-.venv}/bin
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 failed=()
-limit=${STAGE_LIMIT_S:-1200}
+limit=${STAGE_LIMIT_S:-900}
 
 # A stage that hangs must not hang the machine that runs it.
 limited() {
