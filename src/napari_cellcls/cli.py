@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_cellcls import __version__
-from napari_cellcls.commands import classify, console, demo, doctor, evaluate, models
+from napari_cellcls.commands import classify, console, demo, doctor, evaluate, models, train
 from napari_cellcls.vocabulary import CellClsError
 
 OK, UNFORESEEN, USAGE, SOME_FAILED, NOTHING, STOPPED = 0, 1, 2, 3, 4, 130
@@ -39,6 +39,7 @@ app.command()(classify.classify)
 app.add_typer(models.app, name="models")
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
+app.command()(train.train)
 
 
 def _version(asked: bool) -> None:

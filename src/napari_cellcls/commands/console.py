@@ -70,8 +70,8 @@ def show_table(headings: list[str], rows: list[list[str]], title: str | None = N
     """Show a table: drawn in a terminal, tab-separated in a pipe."""
     console = out()
     if not console.is_terminal:
-        for row in [headings, *rows]:
-            console.print(escape("\t".join(row)))
+        # Straight to the stream: rich would turn the tabs into spaces.
+        console.file.writelines("\t".join(row) + "\n" for row in [headings, *rows])
         return
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for heading in headings:

@@ -27,9 +27,6 @@ class Protocol(StrEnum):
     all = "all"
 
 
-_FOLDER_ENDING = {Protocol.patient_5fold: "", Protocol.random: "-random"}
-
-
 def evaluate(
     model: Annotated[str, typer.Argument(help="Model name or .cellpkg file.", show_default=False)],
     data: Annotated[
@@ -42,13 +39,15 @@ def evaluate(
         Protocol,
         typer.Option(
             help="patient-5fold: every cell by the fold model that never saw its patient. "
-            "random: the same with cells split at random, as often published. "
+            "random: the held-out cells of a `cellcls train` run that split at random, as often published. "
             "all: this very model on all cells given."
         ),
     ] = Protocol.all,
     folds: Annotated[
         Path | None,
-        typer.Option(help="Folder of the fold models.", show_default="training/folds/<model>"),
+        typer.Option(
+            help="Folder of the fold models, or of the run.", show_default="training/folds/<model>"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the numbers as JSON.")
@@ -68,12 +67,12 @@ def evaluate(
             f"{' and several labels per cell' if package.manifest.multi_label else ''}.",
             remedy="Choose a model of two classes, such as malaria-thin-smear.",
         )
+    folder = folds or Path("training/folds") / package.manifest.name.replace("-", "_")
     if protocol is Protocol.all:
         task = whole(package, data, engine, device)
+    elif protocol is Protocol.random:
+        task = by_run(package, folder, data)
     else:
-        folder = folds or Path("training/folds") / (
-            package.manifest.name + _FOLDER_ENDING[protocol]
-        )
         task = by_folds(folder, data)
     report = console.follow(task, "Evaluating")
     console.say(f"{package.manifest.label}  {package.sha256[:8]}", "bold")
@@ -96,11 +95,55 @@ def by_folds(folder: Path, data: Path) -> Task[Report]:
     return (yield from evaluate_folds(cells, folder))
 
 
+def by_run(package: ModelPackage, folder: Path, data: Path) -> Task[Report]:
+    """Evaluate what a training run with a random split said about its held-out cells.
+
+    Raises
+    ------
+    DataError
+        ``FOLDS-MISSING`` when the folder holds no such run.
+    """
+    import numpy as np
+
+    from napari_cellcls.learn.datasets import open_dataset
+    from napari_cellcls.learn.evaluate import summarize
+
+    try:
+        with np.load(folder / "foldall.npz", allow_pickle=False) as stored:
+            rows, logits = stored["rows"], stored["logits"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            "The folder does not hold a run with a random split.",
+            code="FOLDS-MISSING",
+            path=folder,
+            why=f"{type(error).__name__}: {error}",
+            remedy="Make one with `cellcls train training/recipes/malaria_cnn.yaml`, then give its "
+            "folder with --folds.",
+        ) from None
+    manifest = package.manifest
+    names = tuple(c.name for c in manifest.classes)
+    cells = yield from open_dataset(data, size=manifest.crop.size, classes=names)
+    return summarize(
+        logits,
+        cells.labels[rows],
+        cells.groups[rows],
+        np.zeros(len(rows), int),
+        protocol="random split: cells of one patient on both sides, so this flatters the model",
+        positive=infected(package),
+    )
+
+
+def infected(package: ModelPackage) -> int:
+    """Return the index of the class counted as positive."""
+    from napari_cellcls.counting import infected_class
+
+    return infected_class(package.manifest.scheme) or 0
+
+
 def whole(package: ModelPackage, data: Path, engine: str, device: str) -> Task[Report]:
     """Evaluate one model on all cells given (which it may have been trained on)."""
     import numpy as np
 
-    from napari_cellcls.counting import infected_class
     from napari_cellcls.learn.datasets import open_dataset
     from napari_cellcls.learn.evaluate import summarize
     from napari_cellcls.models import runtime
@@ -122,5 +165,5 @@ def whole(package: ModelPackage, data: Path, engine: str, device: str) -> Task[R
         np.zeros(len(cells.labels), int),
         protocol=f"{manifest.label} as shipped on all {len(cells.labels):,} cells given; it may have "
         "been trained on them, so this is no estimate for new patients",
-        positive=infected_class(manifest.scheme) or 0,
+        positive=infected(package),
     )
