@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_cellcls.images.faults import reader_errors
 from napari_cellcls.images.flatcheck import FlatHeader
 from napari_cellcls.images.gate import FileKind, Finding
-from napari_cellcls.images.readers import SMALL_BYTES, RawScene, reader_errors
+from napari_cellcls.images.readers import SMALL_BYTES, RawScene
 from napari_cellcls.vocabulary import ImageError
 
 

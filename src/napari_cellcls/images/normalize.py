@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_cellcls.images.readers import SMALL_BYTES, RawScene, as_numpy, reader_errors
+from napari_cellcls.images.faults import as_numpy
+from napari_cellcls.images.lazy import guard, windows
+from napari_cellcls.images.readers import SMALL_BYTES, RawScene
+from napari_cellcls.images.values import check_dtype, finite, measure_range, native
 from napari_cellcls.vocabulary import ImageError
 
-_SAMPLE_EDGE = 512
 _SATURATED_FRACTION = 0.01
-_TWELVE_BITS = 4095
 
 
 @dataclass(frozen=True)
@@ -132,18 +133,6 @@ def normalize(
     return Planes(pixels, is_rgb, planes.value_range, (*notes, *planes.notes)), chosen
 
 
-def check_dtype(dtype: np.dtype, path: str = "") -> None:
-    """Refuse types without a brightness (``IMG-DTYPE``)."""
-    if dtype.kind not in "biuf":
-        raise ImageError(
-            "The pixels are of a type that has no brightness.",
-            code="IMG-DTYPE",
-            path=path or None,
-            why=f"the data type is {dtype}, expected integers, floating point or bool",
-            remedy="Save the image as 8-bit, 16-bit or floating point.",
-        )
-
-
 def resolve_samples(data: Any, dims: str, path: str) -> tuple[Any, bool, Any]:
     """Turn samples of a pixel into planes: ``CYX[S]`` to ``(data CYX, is_rgb, alpha or None)``."""
     if dims == "CYX":
@@ -194,103 +183,6 @@ def _now(pixels: np.ndarray, is_rgb: bool, bits: int | None, path: str) -> Plane
     return Planes(np.ascontiguousarray(pixels), is_rgb, value_range, tuple(notes))
 
 
-def finite(pixels: np.ndarray, path: str) -> tuple[np.ndarray, list[str]]:
-    """Replace NaN and infinite values: NaN and -inf by the lowest, +inf by the highest finite value.
-
-    Raises
-    ------
-    ImageError
-        ``IMG-NODATA`` when nothing is finite.
-    """
-    good = np.isfinite(pixels)
-    bad = int(good.size - np.count_nonzero(good))
-    if bad == 0:
-        return pixels, []
-    if bad == good.size:
-        raise ImageError(
-            "The image holds no data.",
-            code="IMG-NODATA",
-            path=path,
-            why="every pixel is NaN or infinite",
-            remedy="Export the image again; a processing step before has failed.",
-        )
-    low, high = pixels[good].min(), pixels[good].max()
-    fixed = np.nan_to_num(pixels, nan=low, posinf=high, neginf=low)
-    note = f"{bad} pixel values were NaN or infinite; they were replaced by the lowest or highest value."
-    return fixed, [note]
-
-
-def native(pixels: Any, path: str) -> Any:
-    """Return native byte order and one of uint8/16/32, int8/16/32, float32.
-
-    Raises
-    ------
-    ImageError
-        ``IMG-RANGE`` when values do not fit.
-    """
-    dtype = np.dtype(pixels.dtype)
-    if dtype.kind == "b":
-        return pixels.astype(np.uint8)
-    target = dtype.newbyteorder("=")
-    if dtype.kind == "f":
-        target = np.dtype(np.float32)
-        limit = float(np.finfo(np.float32).max)
-    elif dtype.itemsize == 8:
-        target = np.dtype(np.uint32 if dtype.kind == "u" else np.int32)
-        limit = float(np.iinfo(target).max)
-    else:
-        return pixels.astype(target, copy=False)
-    if isinstance(pixels, np.ndarray) and pixels.size and dtype.itemsize == 8:
-        low, high = float(pixels.min()), float(pixels.max())
-        if max(abs(low), abs(high)) > limit:
-            raise ImageError(
-                "The pixel values are too large to be brightness.",
-                code="IMG-RANGE",
-                path=path or None,
-                why=f"they run from {low:g} to {high:g}; the largest usable value is {limit:g}",
-                remedy="Rescale the image, or save it as 16-bit.",
-            )
-    return pixels.astype(target, copy=False)
-
-
-def measure_range(
-    pixels: Any, is_rgb: bool, bits: int | None, low: float, high: float
-) -> tuple[tuple[float, float], list[str]]:
-    """Return the values that mean black and full scale, and notes on how they were found.
-
-    Parameters
-    ----------
-    pixels : array
-        Only its dtype is used.
-    is_rgb : bool
-    bits : int or None
-        Significant bits as declared by the file.
-    low, high : float
-        Measured extremes.
-    """
-    dtype = np.dtype(pixels.dtype)
-    if dtype.kind == "f":
-        if low >= 0 and high <= 1:
-            return (0.0, 1.0), []
-        note = f"The values are floating point from {low:g} to {high:g}; that range was taken as full scale."
-        return (low, high if high > low else low + 1.0), [note]
-    if low < 0:
-        note = (
-            f"The image has negative values; its range {low:g} to {high:g} was taken as full scale."
-        )
-        return (low, high if high > low else low + 1.0), [note]
-    stored = dtype.itemsize * 8
-    if dtype == np.uint8:
-        # Pictures of 1 bit arrive as 0 and 1.
-        return (0.0, 1.0) if high <= 1 and bits == 1 else (0.0, 255.0), []
-    if bits is not None and bits < stored and high < 2**bits:
-        return (0.0, float(2**bits - 1)), []
-    for limit, label in ((255, 8), (_TWELVE_BITS, 12), (65535, 16)):
-        if high <= limit and stored > label and (label != 8 or is_rgb or stored > 16):
-            return (0.0, float(limit)), [f"No value exceeds {limit}: treated as {label}-bit data."]
-    return (0.0, float(np.iinfo(dtype).max)), []
-
-
 def _plane_doubts(pixels: np.ndarray, is_rgb: bool, value_range: tuple[float, float]) -> list[str]:
     notes = []
     for i, plane in enumerate(pixels):
@@ -306,7 +198,7 @@ def _plane_doubts(pixels: np.ndarray, is_rgb: bool, value_range: tuple[float, fl
 
 def _later(data: Any, is_rgb: bool, bits: int | None, path: str) -> Planes:
     """Normalize planes that stay on disk: extremes come from windows in the corners and middle."""
-    sample = as_numpy(_windows(data), path)
+    sample = as_numpy(windows(data), path)
     notes: list[str] = []
     if sample.dtype.kind == "f":
         sample, notes = finite(sample, path)
@@ -315,53 +207,3 @@ def _later(data: Any, is_rgb: bool, bits: int | None, path: str) -> Planes:
     value_range, more = measure_range(sample, is_rgb, bits, low, high)
     lazy = guard(data, low, high, path)
     return Planes(lazy, is_rgb, value_range, (*notes, *more))
-
-
-def _windows(data: Any) -> Any:
-    import dask.array as da
-
-    height, width = data.shape[1:]
-    edge_y, edge_x = min(_SAMPLE_EDGE, height), min(_SAMPLE_EDGE, width)
-    starts = {
-        (y, x)
-        for y in (0, (height - edge_y) // 2, height - edge_y)
-        for x in (0, (width - edge_x) // 2, width - edge_x)
-        if (y == (height - edge_y) // 2) == (x == (width - edge_x) // 2)
-    }
-    parts = [data[:, y : y + edge_y, x : x + edge_x] for y, x in sorted(starts)]
-    return da.concatenate([da.asarray(part) for part in parts], axis=2)
-
-
-class _Guarded:
-    """Array-like over lazy planes: reads a window, makes it finite and native, codes the errors."""
-
-    def __init__(self, inner: Any, low: float, high: float, path: str) -> None:
-        self.inner, self.low, self.high, self.path = inner, low, high, path
-        self.shape: tuple[int, ...] = tuple(inner.shape)
-        self.ndim = len(self.shape)
-        self.dtype = native(np.empty(0, inner.dtype), path).dtype
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        """Return a window."""
-        pixels = as_numpy(self.inner[key], self.path)
-        if pixels.dtype.kind == "f":
-            pixels = np.nan_to_num(pixels, nan=self.low, posinf=self.high, neginf=self.low)
-        return np.asarray(native(pixels, self.path))
-
-
-def guard(data: Any, low: float, high: float, path: str) -> Any:
-    """Wrap lazy planes so that whatever fails later fails with a code, in chunks of useful size."""
-    import dask.array as da
-
-    with reader_errors(path):
-        source = _Guarded(data, low, high, path)
-        inner = getattr(data, "chunksize", data.shape)
-        chunks = (1, *(_chunk(n, c) for n, c in zip(data.shape[1:], inner[1:])))
-        return da.from_array(
-            source, chunks=chunks, name=False, meta=np.empty((0, 0, 0), source.dtype)
-        )
-
-
-def _chunk(size: int, inner: int) -> int:
-    # Whole multiples of what is stored, near 1024: no stored piece is then read for two chunks.
-    return min(size, inner * max(1, round(1024 / inner)))

@@ -11,15 +11,13 @@ import importlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from napari_cellcls.images import omexml
+from napari_cellcls.images.faults import reader_errors
 from napari_cellcls.images.gate import FileKind, Finding
 from napari_cellcls.images.omexml import OmeChannel
 from napari_cellcls.vocabulary import ImageError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _CLASSES = {
     FileKind.OME_TIFF: "bioio_ome_tiff",
@@ -121,36 +119,6 @@ def open_reader(finding: Finding, **options: Any) -> Any:
         if importlib.util.find_spec("aicsimageio") is not None:
             return importlib.import_module("aicsimageio").AICSImage(finding.path, **options)
     raise _missing_reader(finding)
-
-
-class reader_errors:
-    """Context manager: whatever a reader raises becomes a coded error with its cause."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        """Start guarding."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Translate any exception that is not ours."""
-        if error is None or isinstance(error, ImageError) or not isinstance(error, Exception):
-            return
-        if isinstance(error, MemoryError):
-            raise ImageError(
-                "There is not enough memory for this image.",
-                code="IMG-BUDGET",
-                path=self.path,
-                why=str(error) or "the system refused the allocation",
-                remedy="Close other programs, or save the image as tiled OME-Zarr.",
-            ) from error
-        raise ImageError(
-            "The image is damaged, or uses a variant of its format that cannot be read.",
-            code="IMG-CORRUPT",
-            path=self.path,
-            why=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            remedy="Copy the file again; if that does not help, export it as OME-TIFF.",
-        ) from error
 
 
 class BioImage:
@@ -321,13 +289,3 @@ def _missing_reader(finding: Finding) -> ImageError:
         why=f"the package {_CLASSES[finding.kind].replace('_', '-')} was not found",
         remedy=f'pip install "{package}"',
     )
-
-
-def as_numpy(data: Any, path: str) -> np.ndarray:
-    """Decode pixels now, in this thread, with coded errors."""
-    import numpy as np
-
-    with reader_errors(path):
-        if hasattr(data, "compute"):
-            return np.asarray(data.compute(scheduler="synchronous"))
-        return np.asarray(data)

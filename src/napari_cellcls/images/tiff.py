@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from napari_cellcls.images.faults import reader_errors
 from napari_cellcls.images.gate import Finding
 from napari_cellcls.images.omexml import OmeChannel, positive
 from napari_cellcls.images.readers import (
     RawScene,
+    described_by_ome,
     open_reader,
-    reader_errors,
     standard_axes,
     tiled_if_large,
 )
@@ -57,6 +58,40 @@ class PlainTiff:
             data, dims = _apply_palette(data, palette), dims + "S"
         page = self.finding.pages[min(index, len(self.finding.pages) - 1)]
         return RawScene(data, dims, channels, size, white_is_zero=page.white_is_zero, notes=notes)
+
+
+class _OmeByAxes(PlainTiff):
+    """An OME-TIFF whose header is whole and sensible but breaks the schema somewhere."""
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Return the names the header gives."""
+        names = tuple(image.name for image in self.finding.ome)
+        return names if len(set(names)) == len(names) else super().scenes
+
+    def scene(self, index: int) -> RawScene:
+        """Return one image of the header."""
+        raw = super().scene(index)
+        return described_by_ome(self.finding, self.finding.ome[index], raw.data, raw.dims, index)
+
+
+def ome_by_axes(finding: Finding, refusal: ImageError) -> PlainTiff:
+    """Open an OME-TIFF that BioIO's OME reader refuses for its schema (a pixel size of -1 ...).
+
+    Its header has been parsed here and tifffile takes the axes from it, so nothing is guessed.
+
+    Raises
+    ------
+    ImageError
+        The refusal itself, when the axes cannot be told from the header.
+    """
+    import tifffile
+
+    with reader_errors(finding.path), tifffile.TiffFile(finding.path, is_mmstack=False) as tiff:
+        told = [series.kind == "ome" for series in tiff.series]
+    if len(told) != len(finding.ome) or not all(told):
+        raise refusal
+    return _OmeByAxes(finding)
 
 
 def _describe(

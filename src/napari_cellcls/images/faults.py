@@ -1,0 +1,50 @@
+"""Whatever a foreign reader raises becomes an error of ours, with a code and its cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_cellcls.vocabulary import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class reader_errors:
+    """Context manager: whatever a reader raises becomes a coded error with its cause."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        """Start guarding."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Translate any exception that is not ours."""
+        if error is None or isinstance(error, ImageError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, MemoryError):
+            raise ImageError(
+                "There is not enough memory for this image.",
+                code="IMG-BUDGET",
+                path=self.path,
+                why=str(error) or "the system refused the allocation",
+                remedy="Close other programs, or save the image as tiled OME-Zarr.",
+            ) from error
+        raise ImageError(
+            "The image is damaged, or uses a variant of its format that cannot be read.",
+            code="IMG-CORRUPT",
+            path=self.path,
+            why=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            remedy="Copy the file again; if that does not help, export it as OME-TIFF.",
+        ) from error
+
+
+def as_numpy(data: Any, path: str) -> np.ndarray:
+    """Decode pixels now, in this thread, with coded errors."""
+    import numpy as np
+
+    with reader_errors(path):
+        if hasattr(data, "compute"):
+            return np.asarray(data.compute(scheduler="synchronous"))
+        return np.asarray(data)
