@@ -1,4 +1,4 @@
-"""Counts and fractions with honest 95 % intervals: per class, and parasitaemia for blood smears.
+"""Counts and fractions with honest 95 % intervals: per class, and parasitemia for blood smears.
 
 Cells that touch the image edge are counted like all others: leaving them out would favor small
 cells, and an infected cell is as likely to be cut as a healthy one. Reports say how many they are.

@@ -38,8 +38,8 @@ def test_one_image(tmp_path: Path) -> None:
         "id": "parasitized", "name": "Parasitized", "count": 1,
         "fraction": summary.estimate_json(wilson(1, 4)),
     }  # fmt: skip
-    assert row["parasitaemia"]["apparent"]["value"] == 0.25
-    assert row["parasitaemia"]["corrected"]["value"] == pytest.approx(0.22 / 0.91)
+    assert row["parasitemia"]["apparent"]["value"] == 0.25
+    assert row["parasitemia"]["corrected"]["value"] == pytest.approx(0.22 / 0.91)
     assert row["notes"] == ["a note", "a doubt"]
     assert row["seconds"] == {"find": 0.1235}
     assert row["model_sha256"] == "ab" * 32
@@ -49,12 +49,12 @@ def test_totals_are_pooled_cells_not_means_of_images(tmp_path: Path) -> None:
     got = read(summary.Run({}, [result(), result((True, True))]), tmp_path)
     total = got["totals"]["by_model"]["malaria-thin-smear@1.0.0"]
     assert (got["totals"]["images"], got["totals"]["cells"], total["cells"]) == (2, 6, 6)
-    assert total["parasitaemia"]["apparent"]["value"] == 0.5
+    assert total["parasitemia"]["apparent"]["value"] == 0.5
 
 
 def test_not_defined_is_null_never_nan(tmp_path: Path) -> None:
     got = read(summary.Run({}, [result((), metrics=Metrics())]), tmp_path)
-    apparent = got["images"][0]["parasitaemia"]["apparent"]
+    apparent = got["images"][0]["parasitemia"]["apparent"]
     assert (apparent["value"], apparent["method"]) == (None, "not defined: no cells")
     assert summary.percent(apparent) == "not defined"
 
@@ -74,5 +74,5 @@ def test_failures_carry_code_and_remedy(tmp_path: Path) -> None:
 def test_headline() -> None:
     text = summary.headline(result().row)
     assert text.startswith(
-        "Parasitized 1, Uninfected 3; parasitaemia 25.0 % (4.6–69.9) apparent, 24.2 % ("
+        "Parasitized 1, Uninfected 3; parasitemia 25.0 % (4.6–69.9) apparent, 24.2 % ("
     )

@@ -141,7 +141,7 @@ def image_result(
 
 
 def counts_json(counts: ClassCounts, metrics: Metrics) -> dict[str, Any]:
-    """Return counts, fractions and (for smears) the parasitaemia as plain JSON values."""
+    """Return counts, fractions and (for smears) the parasitemia as plain JSON values."""
     return {
         "classes": [
             {
@@ -153,7 +153,7 @@ def counts_json(counts: ClassCounts, metrics: Metrics) -> dict[str, Any]:
             for row in counts.classes
         ],
         "without_class": counts.unassigned,
-        "parasitaemia": {
+        "parasitemia": {
             kind: estimate_json(estimate)
             for kind, estimate in parasitaemia_of(counts, metrics).items()
         },
@@ -216,16 +216,16 @@ def headline(row: dict[str, Any]) -> str:
         if item["count"] or len(row["classes"]) <= 4:
             parts.append(f"{item['name']} {item['count']}")
     text = ", ".join(parts) or "no classes"
-    shown = [(kind, row["parasitaemia"].get(kind)) for kind in ("apparent", "corrected")]
+    shown = [(kind, row["parasitemia"].get(kind)) for kind in ("apparent", "corrected")]
     numbers = [f"{percent(e)} {kind}" for kind, e in shown if e is not None]
-    return f"{text}; parasitaemia {', '.join(numbers)}" if numbers else text
+    return f"{text}; parasitemia {', '.join(numbers)}" if numbers else text
 
 
 def smear_line(predictions: Predictions, manifest: Manifest) -> tuple[str, ...]:
-    """Return the line about parasitaemia below an overlay; nothing for other models."""
+    """Return the line about parasitemia below an overlay; nothing for other models."""
     found = parasitaemia_of(class_counts(predictions), manifest.metrics)
     shown = [f"{percent(estimate_json(estimate))} {kind}" for kind, estimate in found.items()]
-    return (f"parasitaemia {', '.join(shown)}",) if shown else ()
+    return (f"parasitemia {', '.join(shown)}",) if shown else ()
 
 
 def percent(estimate: dict[str, Any]) -> str:
