@@ -110,7 +110,7 @@ def number_in_words(value: MetricValue) -> str:
 
 def crop_in_words(crop: CropSpec, rule: Normalization) -> str:
     """Return how a cell becomes a network input, as one sentence."""
-    margin = f" with {crop.margin:.0%} added on each side" if crop.margin else ""
+    margin = f" with {crop.margin * 100:g} % added on each side" if crop.margin else ""
     size = f"{crop.size} x {crop.size} px"
     if crop.frame == "box":
         frame = f"the tight box around the cell{margin}, stretched to {size}"
@@ -177,7 +177,7 @@ def _rdf(
         },
     }
     if "model.onnx" in members:
-        document["weights"]["onnx"] = {**source("model.onnx"), "opset_version": 15}
+        document["weights"]["onnx"] = {**source("model.onnx"), "opset_version": 17}
     if "head.safetensors" in members:
         document["attachments"].append(source("head.safetensors"))
     return document

@@ -61,16 +61,13 @@ class OnnxRuntimeEngine(Engine):
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
-        self._session: Any = onnxruntime.InferenceSession(onnx, options, providers=providers)
         self.device = device
+        if device not in devices():
+            raise self._no_device("this installation was not built for it")
+        self._session: Any = onnxruntime.InferenceSession(onnx, options, providers=providers)
         # A provider that is built in but finds no hardware falls back to the CPU without an error.
         if self._session.get_providers()[0] != PROVIDERS[device]:
-            raise EngineError(
-                f"ONNX Runtime cannot use the device {device!r} here",
-                code="ENGINE-DEVICE",
-                why=f"it fell back to {self._session.get_providers()[0]}.",
-                remedy="Check the graphics driver, or choose the device 'cpu'.",
-            )
+            raise self._no_device(f"it fell back to {self._session.get_providers()[0]}")
         workers = usable_cpus() if device == "cpu" else 1
         self._block = _BLOCK if device == "cpu" else 1 << 20
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="cellcls-onnx")
@@ -85,3 +82,11 @@ class OnnxRuntimeEngine(Engine):
     def close(self) -> None:
         """Stop the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _no_device(self, why: str) -> EngineError:
+        return EngineError(
+            f"ONNX Runtime cannot use the device {self.device!r} here",
+            code="ENGINE-DEVICE",
+            why=f"{why}.",
+            remedy="Check the graphics driver, or choose the device 'cpu'.",
+        )
