@@ -63,5 +63,6 @@ $(VENV)/.installed-app: pyproject.toml $(VENV)/.created
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.created
-	@scripts/install.sh -e ".[qt,test,docs]"
+	@scripts/install.sh -e ".[qt,test,docs,czi,nd2,lif]" \
+	    || { echo "Without the readers for CZI, ND2 and LIF: their tests are skipped"; scripts/install.sh -e ".[qt,test,docs]"; }
 	@touch $@ $(VENV)/.installed-app
