@@ -32,10 +32,8 @@ if TYPE_CHECKING:
 class Session:
     """Image, cells, model, channel mapping, engine, thresholds and predictions of one viewer.
 
-    Signals (psygnal, without arguments) fire after the change: ``image_changed``,
-    ``cells_changed``, ``model_changed``, ``mapping_changed``, ``engine_changed``,
-    ``predictions_changed``, ``thresholds_changed``. What depends on a changed part is dropped
-    first (a new image drops cells and predictions), so a listener never sees old and new mixed.
+    Signals (psygnal, without arguments) fire after the change. What depends on a changed part is
+    dropped first (a new image drops cells and predictions): no listener sees old and new mixed.
     """
 
     image_changed = Signal()
@@ -224,9 +222,9 @@ class Session:
         return parasitaemia(self.predictions, self.package)
 
     def _drop_cells(self) -> None:
+        had, self.cells = self.cells is not None, None
         self._drop_predictions()
-        if self.cells is not None:
-            self.cells = None
+        if had:
             self.cells_changed.emit()
 
     def _drop_predictions(self) -> None:
@@ -246,6 +244,9 @@ class Session:
         self.mapping_changed.emit()
 
     def _apply_thresholds(self, raw: Predictions | None) -> Predictions | None:
+        from napari_cellcls.models.head import decide
+
         if raw is None or self.thresholds is None:
             return raw
-        return replace(raw, assigned=workflow.assign(raw.probabilities, self.thresholds, raw.scheme.multi_label))
+        assigned, confidence = decide(raw.probabilities, self.thresholds, raw.scheme.multi_label)
+        return replace(raw, assigned=assigned, confidence=confidence)

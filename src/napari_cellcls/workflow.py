@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from napari_cellcls.vocabulary import (
     CellsError,
     ClassScheme,
@@ -110,33 +108,8 @@ def default_thresholds(manifest: Manifest | None) -> tuple[float, ...] | None:
     return (0.5,) * len(manifest.classes) if manifest.multi_label else None
 
 
-def assign(probabilities: np.ndarray, thresholds: tuple[float, ...], multi_label: bool) -> np.ndarray:
-    """Return which classes each cell gets.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray
-        ``(N, K)``.
-    thresholds : tuple of float
-        One per class.
-    multi_label : bool
-        True: every class that reaches its threshold. False: the most probable class, if it does.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(N, K)`` bool.
-    """
-    reached = probabilities >= np.asarray(thresholds)
-    if multi_label or not len(probabilities):
-        return reached
-    best = np.zeros(probabilities.shape, bool)
-    best[np.arange(len(best)), probabilities.argmax(axis=1)] = True
-    return best & reached
-
-
 def no_image() -> ImageError:
-    """There is nothing to work on."""
+    """Say that there is nothing to work on."""
     return ImageError(
         "There is no image to work on.",
         code="NO-IMAGE",
@@ -145,7 +118,7 @@ def no_image() -> ImageError:
 
 
 def no_method() -> CellsError:
-    """Nobody said what the cells are."""
+    """Say that nobody chose what the cells are."""
     return CellsError(
         "It is not chosen how to find the cells.",
         code="NO-CELLS-CHOSEN",
@@ -154,7 +127,7 @@ def no_method() -> CellsError:
 
 
 def no_cells(cells: Cells) -> CellsError:
-    """The cells were looked for and there are none."""
+    """Say that the cells were looked for and there are none."""
     return CellsError(
         "There are no cells to classify.",
         code="NO-CELLS",
@@ -164,12 +137,12 @@ def no_cells(cells: Cells) -> CellsError:
 
 
 def no_model() -> ModelError:
-    """There is nothing to classify with."""
+    """Say that there is nothing to classify with."""
     return ModelError("No model is chosen.", code="NO-MODEL", remedy="Choose one under Model.")
 
 
 def no_classes(manifest: Manifest) -> ModelError:
-    """The model is a backbone."""
+    """Say that the model is a backbone."""
     return ModelError(
         f"The model “{manifest.title}” has no classes yet.",
         code="MODEL-NO-CLASSES",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_cellcls.vocabulary import Progress, Task
+from napari_cellcls.vocabulary import CellClsError, Progress, Task
 from napari_cellcls.widgets.worker import Runner
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ class Catalog(QObject):
         self.damaged: list[ModelEntry] = []
         self.reports: list[EngineReport] = []
         self.automatic: Choice | None = None
+        self.error = ""
         self._runner = Runner(self)
         self._runner.succeeded.connect(self._on_surveyed)
+        self._runner.failed.connect(self._on_failed)
         self.reload()
 
     def reload(self) -> None:
@@ -51,16 +53,12 @@ class Catalog(QObject):
         """Look for engines and devices in a worker; importing them takes too long for a click."""
         self._runner.start(_survey, "Looking for engines")
 
-    @property
-    def auto_tip(self) -> str:
-        """What *auto* means on this computer, and why."""
-        if self.automatic is None:
-            return "Uses the fastest engine present (looking for engines…)"
-        choice = self.automatic
-        return f"auto: {choice.engine} on {choice.device}. {choice.reason}"
-
     def _on_surveyed(self, result: Any) -> None:
         self.reports, self.automatic = result
+        self.surveyed.emit()
+
+    def _on_failed(self, error: CellClsError) -> None:
+        self.error = str(error)
         self.surveyed.emit()
 
 
@@ -68,4 +66,5 @@ def _survey() -> Task[tuple[list[EngineReport], Choice]]:
     from napari_cellcls.models import runtime
 
     yield Progress(0, 0, "Looking for engines")
-    return list(runtime.survey()), runtime.choose()
+    reports = runtime.survey()
+    return reports, runtime.choose(reports=reports)

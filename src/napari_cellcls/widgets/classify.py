@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 from napari_cellcls.widgets import defaults
 from napari_cellcls.widgets.controller import Controller
 from napari_cellcls.widgets.hover import Hover
+from napari_cellcls.widgets.letters import Letters
 from napari_cellcls.widgets.notices import notices
 from napari_cellcls.widgets.panels.card import CardDialog
 from napari_cellcls.widgets.panels.channels import ChannelsPanel
@@ -48,6 +49,7 @@ class ClassifyWidget(QWidget):
         self.controller = Controller(napari_viewer, self)
         self.session = self.controller.session
         self.hover = Hover(napari_viewer, self.session, self.controller.layers, self.input_card, self)
+        self.letters = Letters(napari_viewer, self.controller.layers, self)
         self._connect()
         self._render_models()
         self.controller.refresh_choices()
@@ -111,7 +113,13 @@ class ClassifyWidget(QWidget):
 
     def _on_predictions(self) -> None:
         self.controller.layers.draw()
-        if self.session.predictions is not None and preferences().show_tooltips:
+        wanted = preferences()
+        self.letters.wanted = wanted.show_letters
+        if self.session.predictions is None:
+            self.letters.clear()
+        else:
+            self.letters.update()
+        if self.session.predictions is not None and wanted.show_tooltips:
             # For this viewer only: the user's own setting (layer_tooltip_visibility) stays as it is.
             self.viewer.tooltip.visible = True
         self._render_results()
@@ -143,10 +151,7 @@ class ClassifyWidget(QWidget):
 
     def _render_engines(self) -> None:
         catalog, session = self.controller.catalog, self.session
-        options = defaults.engine_options(catalog.reports, catalog.auto_tip)
-        if catalog.automatic is not None:
-            text = f"auto: {catalog.automatic.engine}, {catalog.automatic.device}"
-            options[0] = defaults.Option(text, options[0].value, options[0].tip)
+        options = defaults.engine_options(catalog.reports, catalog.automatic, catalog.error)
         self.inputs.device.fill(options, (session.engine, session.device))
 
     def _render_channels(self) -> None:
@@ -184,7 +189,8 @@ class ClassifyWidget(QWidget):
         session = self.session
         if session.thresholds is not None:
             return session.thresholds
-        return (0.0,) * (len(session.scheme) if session.scheme is not None else 0)
+        count = len(session.scheme) if session.scheme is not None else 0
+        return (1 / max(count, 1),) * count
 
     def _look_for_engines(self) -> None:
         self.controller.catalog.survey()

@@ -18,6 +18,7 @@ from napari_cellcls.widgets.worker import Runner, unexpected
 if TYPE_CHECKING:
     import napari.viewer
 
+    from napari_cellcls.images.image import Image
     from napari_cellcls.widgets.classify import ClassifyWidget
 
 _FIND_AT_ONCE_PIXELS = 16_000_000
@@ -42,11 +43,12 @@ class Controller(QObject):
         self.catalog = Catalog(self)
         self.choice: choices.ImageChoice | None = None
         self.labels_layer: Any = None
-        self._title = ""
+        self._end_text = ""
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
         self._later.timeout.connect(self.refresh_choices)
+        self.session.set_engine(preferences().engine)
         self._connect()
 
     def _connect(self) -> None:
@@ -68,8 +70,6 @@ class Controller(QObject):
         events = self.viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.connect(self._on_layers)
-
-    # Choices
 
     def refresh_choices(self) -> None:
         """Bring the menus in line with the viewer's layers; pick an image when there is none."""
@@ -119,9 +119,8 @@ class Controller(QObject):
         image = self.session.image
         if self.labels_layer is not None:
             self._start(self._take_labels(self.labels_layer), "Measuring the cells")
-        elif method is not None and image is not None and preferences().find_cells_at_once:
-            if image.shape[0] * image.shape[1] <= _FIND_AT_ONCE_PIXELS:
-                self.find_cells()
+        elif method is not None and image is not None and self._find_at_once(image):
+            self.find_cells()
 
     def use_model(self, path: str) -> None:
         """Use the model in the package file ``path``."""
@@ -139,8 +138,6 @@ class Controller(QObject):
         from napari_cellcls.workflow import default_thresholds
 
         self.session.set_thresholds(default_thresholds(self.session.manifest))
-
-    # Runs
 
     def find_cells(self) -> None:
         """Look for the cells (again); predictions are dropped."""
@@ -200,17 +197,19 @@ class Controller(QObject):
                 self.session.accept(result)
             elif isinstance(result, Cells):
                 self.session.set_cells(result)
-        except CellClsError as error:
-            self._on_failed(error)
+        except Exception as error:  # noqa: BLE001 - an exception must not leave a Qt slot
+            self._on_failed(error if isinstance(error, CellClsError) else unexpected(error))
 
     def _on_failed(self, error: CellClsError) -> None:
         self._end_text = ""
-        self.view.error.show_error(error if isinstance(error, CellClsError) else unexpected(error))
+        self.view.error.show_error(error)
 
     def _on_ended(self) -> None:
         self.view.run.set_idle(self._end_text)
 
-    # Layers
+    @staticmethod
+    def _find_at_once(image: Image) -> bool:
+        return preferences().find_cells_at_once and image.shape[0] * image.shape[1] <= _FIND_AT_ONCE_PIXELS
 
     def _on_layers(self, _event: Any) -> None:
         self._later.start()

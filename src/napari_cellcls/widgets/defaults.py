@@ -13,13 +13,14 @@ from napari_cellcls.widgets.panels.inputs import Option
 
 if TYPE_CHECKING:
     from napari_cellcls.models.registry import ModelEntry
-    from napari_cellcls.models.runtime import EngineReport
+    from napari_cellcls.models.runtime import Choice, EngineReport
 
 METHOD_TEXTS: dict[Method, tuple[str, str]] = {
     "smear": ("Find: blood smear", "Red cells of a stained smear; white cells, platelets and clumps are left out"),
     "fluorescence": ("Find: fluorescence", "Nuclei, then whole cells from a cell channel or by expansion"),
     "whole": ("Whole image", "The image is one ready cell, cut out already"),
 }
+ENGINE_TEXTS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "tensorflow": "TensorFlow"}
 _LEVEL_ORDER = {"released": 0, "starter": 1, "backbone": 2}
 
 
@@ -93,16 +94,26 @@ def model_options(entries: Iterable[ModelEntry]) -> list[Option]:
     return options
 
 
-def engine_options(reports: Sequence[EngineReport], auto_tip: str) -> list[Option]:
+def engine_options(
+    reports: Sequence[EngineReport], automatic: Choice | None = None, survey_error: str = ""
+) -> list[Option]:
     """Return the entries of the Device menu: auto, then every engine and device, missing ones disabled.
 
     Values are ``(engine, device)``.
     """
-    options = [Option("auto", ("auto", "auto"), auto_tip)]
+    text, tip = "auto", survey_error or "Takes the fastest engine present (looking for engines…)"
+    if automatic is not None:
+        text = f"auto: {automatic.device.upper()}, {ENGINE_TEXTS.get(automatic.engine, automatic.engine)}"
+        tip = f"auto takes {automatic.reason}."
+    options = [Option(text, ("auto", "auto"), tip)]
     for report in reports:
+        name = ENGINE_TEXTS.get(report.name, report.name)
         if not report.available:
-            options.append(Option(report.name, (report.name, "auto"), why_not=report.note or "not installed"))
+            why = f"{report.note} {report.remedy}".strip()
+            options.append(Option(name, (report.name, "auto"), why_not=why))
             continue
-        tip = " ".join(part for part in (report.name, report.version, report.note) if part)
-        options += [Option(f"{report.name}: {device}", (report.name, device), tip) for device in report.devices]
+        tip = f"{report.note} Version {report.version}."
+        options.append(Option(name, (report.name, "auto"), tip))
+        if len(report.devices) > 1:
+            options += [Option(f"{name}: {d.upper()}", (report.name, d), tip) for d in report.devices]
     return options

@@ -12,8 +12,9 @@ class Preferences:
     batch_size: int = 256
     engine: str = "auto"
     find_cells_at_once: bool = True
-    outline_width: int = 2
+    outline_width: int = 3
     show_tooltips: bool = True
+    show_letters: bool = True
 
 
 def preferences() -> Preferences:
@@ -28,6 +29,7 @@ def preferences() -> Preferences:
             find_cells_at_once=bool(stored.inference.find_cells_at_once),
             outline_width=int(stored.display.outline_width),
             show_tooltips=bool(stored.display.show_tooltips),
+            show_letters=bool(stored.display.show_letters),
         )
     except (KeyError, AttributeError, ValueError):
         return Preferences()

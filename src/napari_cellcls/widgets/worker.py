@@ -77,12 +77,14 @@ def guarded(job: Job) -> Generator[Progress, None, Any]:
 
 def unexpected(error: BaseException) -> TaskError:
     """Return an error of ours that carries an unforeseen one and where it came from."""
+    if type(error).__name__ == "EmitLoopError" and error.__cause__ is not None:
+        error = error.__cause__  # psygnal wraps what a listener raised in a page of text
     frames = traceback.extract_tb(error.__traceback__)
     place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
     return TaskError(
         "Something unforeseen went wrong.",
         code="TASK-FAILED",
-        why=f"{type(error).__name__}: {error}{place}",
+        why=f"{type(error).__name__}: {error!s:.300}{place}",
         remedy="Try again. If it happens again, copy the details and report them.",
     )
 

@@ -7,7 +7,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_cellcls.widgets.panels.look import GAP, caption, card_frame
+from napari_cellcls.widgets.panels.look import GAP, caption, card_frame, small
 from napari_cellcls.widgets.preview import CropView
 
 _COMPOSITE = 112
@@ -106,6 +106,8 @@ class InputCard(QWidget):
             picture, name = QLabel(self), caption("", self)
             picture.setFixedSize(_PLANE, _PLANE)
             name.setAlignment(Qt.AlignmentFlag.AlignTop)
+            name.setFont(small(self.font(), 0.8))
+            name.setIndent(0)
             row, column = divmod(k, _COLUMNS)
             self._planes.addWidget(picture, 2 * row, column)
             self._planes.addWidget(name, 2 * row + 1, column)

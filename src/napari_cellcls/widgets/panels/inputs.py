@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from napari_cellcls.widgets.panels.look import GAP
 
@@ -131,9 +131,8 @@ class InputsPanel(QWidget):
         self.card_button.setEnabled(not why_not)
         self.card_button.setToolTip(why_not or "Show the model card (Alt+I)")
 
-    def _tool(self, text: str, tip: str, shortcut: str) -> QToolButton:
-        button = QToolButton(self)
-        button.setText(text)
+    def _tool(self, text: str, tip: str, shortcut: str) -> QPushButton:
+        button = QPushButton(text, self)
         button.setToolTip(tip)
         button.setShortcut(shortcut)
         button.setFixedSize(28, 26)

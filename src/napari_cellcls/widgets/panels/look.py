@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QFont
 from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 GAP = 6
@@ -13,12 +13,17 @@ def caption(text: str = "", parent: QWidget | None = None) -> QLabel:
     """Return a wrapping label in a slightly smaller font that can be selected with the mouse."""
     label = QLabel(text, parent)
     label.setWordWrap(True)
-    font = label.font()
-    font.setPointSizeF(max(font.pointSizeF() * 0.92, 7.5))
-    label.setFont(font)
+    label.setFont(small(label.font()))
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label
+
+
+def small(font: QFont, factor: float = 0.92) -> QFont:
+    """Return a copy of ``font`` that is a little smaller."""
+    font = QFont(font)
+    font.setPointSizeF(max(font.pointSizeF() * factor, 7.0))
+    return font
 
 
 def ink_on(color: str) -> str:

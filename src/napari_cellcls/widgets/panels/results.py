@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 from napari_cellcls.counting import is_defined
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, Estimate
 from napari_cellcls.widgets.drawing import NO_CLASS
-from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption, card_frame, class_marks
+from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption, card_frame, class_marks, small
 
 if TYPE_CHECKING:
     from napari_cellcls.counting import ClassCounts
@@ -59,7 +59,7 @@ class ResultsPanel(QWidget):
         layout.addLayout(self._grid)
         layout.addWidget(self.parasitemia)
         layout.addWidget(self.left_out)
-        self._rows: list[QLabel] = []
+        self._rows: list[QWidget] = []
         self.hide()
 
     def show_cells(self, total: int, rejected: Mapping[str, int]) -> None:
@@ -105,12 +105,11 @@ class ResultsPanel(QWidget):
         self.show()
 
     def _add_row(self, line: int, mark: str, color: str, name: str, count: int, share: str) -> None:
-        number, fraction = QLabel(f"{count:,}", self), caption(share, self)
+        number, fraction = QLabel(f"{count:,}", self), QLabel(share, self)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         number.setAlignment(right)
         fraction.setAlignment(right)
-        fraction.setWordWrap(False)
-        fraction.setMinimumWidth(fraction.sizeHint().width())
+        fraction.setFont(small(fraction.font()))
         fraction.setToolTip("Share of all cells with its 95 % interval (Wilson)")
         row = (ClassMark(mark, color, self), QLabel(name, self), number, fraction)
         for column, label in enumerate(row):

@@ -78,4 +78,4 @@ class ThresholdsPanel(QWidget):
             return "This model has no classes."
         if scheme.multi_label:
             return "A cell gets every class whose probability reaches the number."
-        return "A cell gets its most probable class if that reaches the number, else none."
+        return "A cell gets the class that exceeds its number by the largest factor, or none."

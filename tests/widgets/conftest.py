@@ -1,0 +1,64 @@
+"""A viewer with the plugin registered, a small model installed, and the dock open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import napari_cellcls
+
+from .fakes import install_model, smear_picture
+
+MANIFEST = Path(napari_cellcls.__file__).with_name("napari.yaml")
+
+
+@pytest.fixture
+def small_model(own_home: Path) -> Path:
+    """Install a model with two classes and no others; return its path."""
+    return install_model(own_home)
+
+
+@pytest.fixture
+def only_small_model(small_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    from napari_cellcls.models import places
+
+    monkeypatch.setattr(places, "BUNDLED", tmp_path / "no-bundled-models")
+    return small_model
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[..., Any], npe2pm: Any) -> Iterator[Any]:
+    """A shown viewer that knows the plugin."""
+    with npe2pm.tmp_plugin(manifest=str(MANIFEST)):
+        viewer = make_napari_viewer_proxy(show=True)
+        viewer.window.resize(1200, 850)
+        yield viewer
+
+
+@pytest.fixture
+def open_dock(viewer: Any, only_small_model: Path, qtbot: Any) -> Callable[[], Any]:
+    """Return a function that opens the dock and waits until what it starts has ended."""
+
+    def opened() -> Any:
+        _, widget = viewer.window.add_plugin_dock_widget("napari-cellcls", "Classify cells")
+        qtbot.waitUntil(lambda: not widget.controller.runner.running, timeout=30_000)
+        qtbot.wait(20)
+        return widget
+
+    return opened
+
+
+@pytest.fixture
+def smear_viewer(viewer: Any) -> Any:
+    """A viewer with a small drawn smear."""
+    viewer.add_image(smear_picture(), rgb=True, name="smear", scale=(0.12, 0.12), units=("um", "um"))
+    return viewer
+
+
+@pytest.fixture
+def constant_image() -> np.ndarray:
+    return np.full((120, 160, 3), 200, np.uint8)
