@@ -23,7 +23,9 @@ PHOTO = tuple(InputPlane(r, r.value) for r in (R.RGB_RED, R.RGB_GREEN, R.RGB_BLU
 
 
 def image(*names: str) -> Image:
-    return image_from_array(np.zeros((len(names), 8, 8), np.uint8), name="field", channel_names=names)
+    return image_from_array(
+        np.zeros((len(names), 8, 8), np.uint8), name="field", channel_names=names
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,11 +184,29 @@ def test_overrides() -> None:
         assert caught.value.code == "CHANNEL-UNKNOWN"
 
 
-NAMES = ["DAPI", "Hoechst", "GFP", "Cy5", "TRITC", "Tubulin", "Calnexin", "Phalloidin", "marker", "WGA", "405", "red"]
+NAMES = [
+    "DAPI",
+    "Hoechst",
+    "GFP",
+    "Cy5",
+    "TRITC",
+    "Tubulin",
+    "Calnexin",
+    "Phalloidin",
+    "marker",
+    "WGA",
+    "405",
+    "red",
+]
 
 
-@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True), st.randoms(use_true_random=False))
-def test_mapping_is_an_assignment_and_order_does_not_matter(names: list[str], random: object) -> None:
+@given(
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True),
+    st.randoms(use_true_random=False),
+)
+def test_mapping_is_an_assignment_and_order_does_not_matter(
+    names: list[str], random: object
+) -> None:
     shuffled = list(names)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     outcomes = []
@@ -208,5 +228,7 @@ def test_mapping_is_an_assignment_and_order_does_not_matter(names: list[str], ra
 @given(st.lists(st.sampled_from(NAMES), min_size=2, max_size=6, unique=True))
 def test_roles_do_not_depend_on_the_order(names: list[str]) -> None:
     forward = {c.name: c.role for c in assign_roles([Channel(n, color="") for n in names])}
-    backward = {c.name: c.role for c in assign_roles([Channel(n, color="") for n in reversed(names)])}
+    backward = {
+        c.name: c.role for c in assign_roles([Channel(n, color="") for n in reversed(names)])
+    }
     assert forward == backward

@@ -24,8 +24,11 @@ def test_verdicts() -> None:
     assert crashed[0]
     if os.name == "posix":
         assert crashed[1] == "its process ended with signal SIGKILL"
-    assert probe.run([python, "-c", "print('{\"error\": \"no planes\"}')"]) == (False, "no planes")
-    assert probe.run([python, "-c", "raise SystemExit(3)"]) == (True, "its process ended with exit code 3")
+    assert probe.run([python, "-c", 'print(\'{"error": "no planes"}\')']) == (False, "no planes")
+    assert probe.run([python, "-c", "raise SystemExit(3)"]) == (
+        True,
+        "its process ended with exit code 3",
+    )
     hung = probe.run([python, "-c", "import time; time.sleep(60)"], timeout_s=1)
     assert hung == (True, "no answer within 1 seconds")
 
@@ -34,7 +37,9 @@ def test_crash_becomes_a_coded_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "aborted.czi"
     path.write_bytes(MAGIC["czi"] + b"\0" * 600)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(probe, "run", lambda command: (True, "its process ended with signal SIGSEGV"))
+    monkeypatch.setattr(
+        probe, "run", lambda command: (True, "its process ended with signal SIGSEGV")
+    )
     with pytest.raises(ImageError) as caught:
         open_image(path)
     assert caught.value.code == "IMG-READER-CRASH"

@@ -32,7 +32,10 @@ def windows(data: Any) -> Any:
 class _Guarded:
     """Array-like over lazy planes: reads a window, makes it finite and native, codes the errors."""
 
-    def __init__(self, inner: Any, low: float, high: float, path: str) -> None:
+    def __init__(
+        self, inner: Any, low: float, high: float, path: str, inverted_at: float | None = None
+    ) -> None:
+        self.inverted_at = inverted_at
         self.inner, self.low, self.high, self.path = inner, low, high, path
         self.shape: tuple[int, ...] = tuple(inner.shape)
         self.ndim = len(self.shape)
@@ -43,15 +46,18 @@ class _Guarded:
         pixels = as_numpy(self.inner[key], self.path)
         if pixels.dtype.kind == "f":
             pixels = np.nan_to_num(pixels, nan=self.low, posinf=self.high, neginf=self.low)
-        return np.asarray(native(pixels, self.path))
+        pixels = np.asarray(native(pixels, self.path))
+        if self.inverted_at is not None and pixels.dtype.kind == "u":
+            pixels = (self.inverted_at - pixels).astype(pixels.dtype)
+        return pixels
 
 
-def guard(data: Any, low: float, high: float, path: str) -> Any:
+def guard(data: Any, low: float, high: float, path: str, inverted_at: float | None = None) -> Any:
     """Wrap lazy planes so that whatever fails later fails with a code, in chunks of useful size."""
     import dask.array as da
 
     with reader_errors(path):
-        source = _Guarded(data, low, high, path)
+        source = _Guarded(data, low, high, path, inverted_at)
         inner = getattr(data, "chunksize", data.shape)
         chunks = (*inner[:-2], *(_chunk(n, c) for n, c in zip(data.shape[-2:], inner[-2:])))
         meta = np.empty((0,) * data.ndim, source.dtype)

@@ -133,6 +133,30 @@ def normalize(
     return Planes(pixels, is_rgb, planes.value_range, (*notes, *planes.notes)), chosen
 
 
+def whole_stack(raw: RawScene, planes: Planes, path: str) -> Any:
+    """Return all times and depths of a scene, lazily, as ``(C, T, Z, Y, X)``.
+
+    Parameters
+    ----------
+    raw : RawScene
+    planes : Planes
+        The normalized planes of one time and depth: they tell colors and range.
+    path : str
+        For messages.
+    """
+    data, dims = raw.data, raw.dims
+    for axis in "CTZ":
+        if axis not in dims:
+            data, dims = data[None], axis + dims
+    order = "CTZYXS" if "S" in dims else "CTZYX"
+    data = data.transpose([dims.index(a) for a in order])
+    if "S" in dims:
+        count = planes.data.shape[0]
+        data = data[0].transpose(4, 0, 1, 2, 3)[:count]
+    low, high = planes.value_range
+    return guard(data, low, high, path, inverted_at=high if raw.white_is_zero else None)
+
+
 def resolve_samples(data: Any, dims: str, path: str) -> tuple[Any, bool, Any]:
     """Turn samples of a pixel into planes: ``CYX[S]`` to ``(data CYX, is_rgb, alpha or None)``."""
     if dims == "CYX":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,11 +18,11 @@ from napari_cellcls.images.arrays import image_from_array
 from napari_cellcls.images.channels import from_metadata, rgb_channels
 from napari_cellcls.images.gate import Budget, FileKind, Finding
 from napari_cellcls.images.image import Image
-from napari_cellcls.images.normalize import Planes, normalize
+from napari_cellcls.images.normalize import Planes, normalize, whole_stack
 from napari_cellcls.images.readers import RawImage, RawScene, open_raw
 from napari_cellcls.vocabulary import ImageError
 
-__all__ = ["ImageInfo", "describe", "image_from_array", "open_image", "stem"]
+__all__ = ["ImageInfo", "describe", "image_from_array", "open_image", "open_stack", "stem"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,37 @@ def open_image(
             f"The file has {len(raw.scenes)} scenes; the first one ({raw.scenes[0]}) is used."
         )
     return _image(finding, raw, index, current, planes, t, chosen, notes)
+
+
+def open_stack(
+    path: str | os.PathLike[str],
+    *,
+    scene: int | str | None = None,
+    budget: Budget | None = None,
+) -> tuple[Image, Any]:
+    """Open a field with all its times and depths, for viewers.
+
+    Returns
+    -------
+    image : Image
+        What :func:`open_image` returns: the first time point, the middle plane.
+    stack : numpy.ndarray or dask.array.Array
+        ``(C, T, Z, Y, X)`` of the same scene, values as in ``image``; lazy when ``T * Z > 1``.
+
+    Raises
+    ------
+    ImageError
+        As :func:`open_image`.
+    """
+    finding = gate.inspect(path, budget)
+    raw = open_raw(finding)
+    index = _scene_index(raw, scene, finding.path)
+    current = raw.scene(index)
+    planes, chosen = normalize(current, 0, None, finding.path)
+    image = _image(finding, raw, index, current, planes, 0, chosen, list(finding.notes))
+    if current.size("T") * current.size("Z") == 1:
+        return image, planes.data[:, None, None]
+    return image, whole_stack(current, planes, finding.path)
 
 
 def _image(

@@ -106,13 +106,13 @@ def open_raw(finding: Finding) -> RawImage:
         return ome_by_axes(finding, refusal)
 
 
-def open_reader(finding: Finding, **options: Any) -> Any:
+def open_reader(finding: Finding, kind: FileKind | None = None, **options: Any) -> Any:
     """Return the BioIO reader for a file, or AICSImageIO where only that is installed.
 
     Both have ``scenes``, ``set_scene``, ``xarray_dask_data``, ``physical_pixel_sizes``,
     ``channel_names``, ``ome_metadata``.
     """
-    name = _CLASSES[finding.kind]
+    name = _CLASSES[kind or finding.kind]
     with reader_errors(finding.path):
         if importlib.util.find_spec(name) is not None:
             return importlib.import_module(name).Reader(finding.path, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_cellcls.images.faults import reader_errors
-from napari_cellcls.images.gate import Finding
+from napari_cellcls.images.gate import FileKind, Finding
 from napari_cellcls.images.omexml import OmeChannel, positive
 from napari_cellcls.images.readers import (
     RawScene,
@@ -39,7 +39,7 @@ class PlainTiff:
         with reader_errors(finding.path), tifffile.TiffFile(finding.path, is_mmstack=False) as tiff:
             self._series = [_describe(series, tiff) for series in tiff.series]
         orders = [dims for dims, *_ in self._series]
-        self.reader = open_reader(finding, dim_order=orders)
+        self.reader = open_reader(finding, FileKind.TIFF, dim_order=orders)
 
     @property
     def scenes(self) -> tuple[str, ...]:
