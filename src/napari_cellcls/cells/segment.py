@@ -1,0 +1,195 @@
+"""Finds cells: the one entry to the finders for smears, fluorescence and ready crops."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from napari_cellcls.cells.cells import Cells, Rejected
+from napari_cellcls.cells.table import measure
+from napari_cellcls.images.image import Image
+from napari_cellcls.vocabulary import COLUMNS, CellsError, Progress, Task
+
+Method = Literal["smear", "fluorescence", "whole"]
+
+
+def find_cells(
+    image: Image,
+    method: Method,
+    *,
+    nucleus: int | None = None,
+    cell: int | None = None,
+    **options: Any,
+) -> Task[Cells]:
+    """Find the cells of an image; a long task that yields progress and returns :class:`Cells`.
+
+    Parameters
+    ----------
+    image : Image
+        Read window by window; never more than one window and its halo at once.
+    method : {"smear", "fluorescence", "whole"}
+        ``smear``: red cells of a stained blood smear; white cells, platelets, clumps and debris
+        go to ``Cells.rejected``. ``fluorescence``: nuclei, then whole cells around them.
+        ``whole``: the image is one cell (a ready crop); black corners are not part of it.
+    nucleus, cell : int, optional
+        Channels for ``fluorescence``; chosen by role when not given.
+    **options
+        ``diameter``: size of a red cell or nucleus in pixels (measured when not given).
+
+    Returns
+    -------
+    Cells
+        With a note that says why when none were found; never an error for an empty image.
+
+    Raises
+    ------
+    CellsError
+        ``CELLS-METHOD`` for an unknown method or option, or a smear without color planes;
+        ``CELLS-CHANNEL`` for a channel that does not exist.
+    """
+    if method not in get_args(Method):
+        raise CellsError(
+            "There is no such way to find cells.",
+            code="CELLS-METHOD",
+            why=f"received {method!r}",
+            remedy=f"Use one of {', '.join(get_args(Method))}.",
+        )
+    unknown = set(options) - {"diameter"}
+    if unknown:
+        raise CellsError(
+            "There is no such option for finding cells.",
+            code="CELLS-METHOD",
+            why=f"received {', '.join(sorted(unknown))}",
+            remedy="The only option is diameter (in pixels).",
+        )
+    if method == "whole":
+        return _whole(image)
+    if method == "fluorescence":
+        from napari_cellcls.cells.fluorescence import find_fluorescent_cells
+
+        return find_fluorescent_cells(image, nucleus, cell, options.get("diameter"))
+    return _smear(image, options.get("diameter"))
+
+
+def _whole(image: Image) -> Task[Cells]:
+    yield Progress(0, 1, "taking the whole image as one cell")
+    planes = image.planes()
+    mask = np.ones(image.shape, bool)
+    corners = planes[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    note: tuple[str, ...] = ()
+    if (corners == 0).all() and planes.any():
+        mask = planes.any(axis=0)
+        note = ("the black corners were taken as background",)
+    labels = mask.astype(np.int32)
+    yield Progress(1, 1, "taking the whole image as one cell")
+    table = measure(labels, image.pixel_size_um)
+    # A crop is cut at its cell: touching the edge says nothing here.
+    table[COLUMNS.border] = False
+    return Cells(labels, table, "whole", None, note)
+
+
+def _smear(image: Image, diameter: float | None) -> Task[Cells]:
+    from napari_cellcls.cells.smear import REASONS, label_window, plan_smear
+    from napari_cellcls.cells.tiles import find_by_tiles
+
+    channels = _color_planes(image)
+    yield Progress(0, 0, "measuring background, stain and cell size")
+    overview = _scaled(image, _overview(image, channels))
+    corner, patch = _patch(image, channels, overview)
+    plan = plan_smear(overview, patch, corner, image.shape, diameter)
+    if isinstance(plan, str):
+        return no_cells(image, "smear", f"no cells found: {plan}")
+
+    def find(y0: int, x0: int, y1: int, x1: int) -> tuple[np.ndarray, np.ndarray]:
+        rgb = _scaled(image, image.planes(channels, (slice(y0, y1), slice(x0, x1))))
+        return label_window(rgb, y0, x0, plan)
+
+    labels, kinds = yield from find_by_tiles(
+        find,
+        image.shape,
+        core=_CORE * plan.step,
+        halo=int(2.5 * plan.diameter) + plan.step,
+        kinds=len(REASONS) + 1,
+        grid=plan.step,
+        slack=0.25 * plan.diameter,
+    )
+    table = measure(labels[0], image.pixel_size_um)
+    left = measure(labels[1])
+    c = COLUMNS
+    rejected = Rejected(labels[1], left[[c.label, c.y, c.x, c.area_px]].copy())
+    rejected.table["reason"] = [REASONS[int(kinds[1][k])] for k in left[c.label]]
+    notes: tuple[str, ...] = ()
+    if len(table) == 0:
+        notes = ("no cells found: nothing in the image looks like a red cell",)
+    return Cells(labels[0], table, "smear", rejected, notes)
+
+
+_CORE = 512
+_OVERVIEW = 80
+_PATCH = 1536
+
+
+def no_cells(image: Image, method: str, note: str) -> Cells:
+    """Return an empty result that says why it is empty."""
+    labels = np.zeros(image.shape, np.int32)
+    return Cells(labels, measure(labels, image.pixel_size_um), method, None, (note,))
+
+
+def _color_planes(image: Image) -> tuple[int, int, int]:
+    count = len(image.channels)
+    if image.is_rgb or count == 3:
+        return 0, 1, 2
+    if count == 1:
+        return 0, 0, 0
+    raise CellsError(
+        "A smear needs a color photograph.",
+        code="CELLS-METHOD",
+        why=f"the image has {count} channels: {', '.join(c.name for c in image.channels)}",
+        remedy="Choose the fluorescence method, or an image with red, green and blue planes.",
+    )
+
+
+def _scaled(image: Image, planes: np.ndarray) -> np.ndarray:
+    """Bring values to 0..255, the scale the finders' constants are written for."""
+    low, high = image.value_range
+    if (low, high) == (0, 255):
+        return planes
+    scale = 255 / (high - low) if high > low else 1.0
+    return np.clip((planes.astype(np.float32) - low) * np.float32(scale), 0, 255)
+
+
+def _overview(image: Image, channels: tuple[int, ...]) -> np.ndarray:
+    """Average spots of 8 x 8 pixels, spread evenly, at most about 80 x 80 of them or every one."""
+    spots = []
+    for length in image.shape:
+        size = min(8, length)
+        pitch = max(size, length // (2 * _OVERVIEW))
+        starts = np.arange(0, length - size + 1, pitch)
+        spots.append((starts, (starts[:, None] + np.arange(size)).ravel(), size))
+    (ys, rows, high), (xs, columns, wide) = spots
+    bands = image.data[list(dict.fromkeys(channels))]
+    sample = np.asarray(bands[:, rows][:, :, columns], np.float32)
+    mean = sample.reshape(len(sample), len(ys), high, len(xs), wide).mean((2, 4))
+    return mean if len(mean) == 3 else np.repeat(mean, 3, axis=0)
+
+
+def _patch(
+    image: Image, channels: tuple[int, ...], overview: np.ndarray
+) -> tuple[tuple[int, int], np.ndarray]:
+    """Choose the part of the image on which cell size and stain are measured."""
+    height, width = image.shape
+    if max(height, width) <= 2 * _PATCH:
+        return (0, 0), _scaled(image, image.planes(channels))
+    dark = overview[1] < (np.percentile(overview[1], 5) + np.percentile(overview[1], 95)) / 2
+    best, place = 2.0, (0, 0)
+    for y in np.linspace(0, max(height - _PATCH, 0), 6).astype(int) // 8 * 8:
+        for x in np.linspace(0, max(width - _PATCH, 0), 6).astype(int) // 8 * 8:
+            part = dark[
+                y * dark.shape[0] // height : -(-(y + _PATCH) * dark.shape[0] // height),
+                x * dark.shape[1] // width : -(-(x + _PATCH) * dark.shape[1] // width),
+            ]
+            if abs(part.mean() - 0.35) < best:
+                best, place = abs(part.mean() - 0.35), (int(y), int(x))
+    window = (slice(place[0], place[0] + _PATCH), slice(place[1], place[1] + _PATCH))
+    return place, _scaled(image, image.planes(channels, window))
