@@ -207,6 +207,16 @@ def described_by_ome(
     return raw
 
 
+def open_tiff(path: str) -> Any:
+    """Open a TIFF by its own pages; Micro-Manager files beside it are left alone."""
+    import tifffile
+
+    try:
+        return tifffile.TiffFile(path, is_mmstack=False)
+    except TypeError:  # tifffile of 2022, as AICSImageIO needs it
+        return tifffile.TiffFile(path)
+
+
 def tiled_if_large(finding: Finding, data: Any, dims: str, series: int) -> Any:
     """Return TIFF pixels by tile or strip when a page is too large to decode for every window.
 
@@ -219,7 +229,7 @@ def tiled_if_large(finding: Finding, data: Any, dims: str, series: int) -> Any:
     import tifffile
 
     with reader_errors(finding.path):
-        with tifffile.TiffFile(finding.path, is_mmstack=False) as tiff:
+        with open_tiff(finding.path) as tiff:
             axes = tiff.series[series].axes
             if len(axes) != len(tiff.series[series].shape) or not set(axes) <= set(dims):
                 return data

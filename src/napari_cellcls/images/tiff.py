@@ -11,6 +11,7 @@ from napari_cellcls.images.readers import (
     RawScene,
     described_by_ome,
     open_reader,
+    open_tiff,
     standard_axes,
     tiled_if_large,
 )
@@ -33,10 +34,8 @@ class PlainTiff:
     """A TIFF whose axes come from its ImageJ or shape metadata, or are guessed and said so."""
 
     def __init__(self, finding: Finding) -> None:
-        import tifffile
-
         self.finding = finding
-        with reader_errors(finding.path), tifffile.TiffFile(finding.path, is_mmstack=False) as tiff:
+        with reader_errors(finding.path), open_tiff(finding.path) as tiff:
             self._series = [_describe(series, tiff) for series in tiff.series]
         orders = [dims for dims, *_ in self._series]
         self.reader = open_reader(finding, FileKind.TIFF, dim_order=orders)
@@ -85,9 +84,7 @@ def ome_by_axes(finding: Finding, refusal: ImageError) -> PlainTiff:
     ImageError
         The refusal itself, when the axes cannot be told from the header.
     """
-    import tifffile
-
-    with reader_errors(finding.path), tifffile.TiffFile(finding.path, is_mmstack=False) as tiff:
+    with reader_errors(finding.path), open_tiff(finding.path) as tiff:
         told = [series.kind == "ome" for series in tiff.series]
     if len(told) != len(finding.ome) or not all(told):
         raise refusal
