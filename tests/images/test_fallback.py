@@ -48,6 +48,7 @@ def without_bioio(monkeypatch: pytest.MonkeyPatch) -> None:
         return object() if name == "aicsimageio" else REAL_FIND(name, package)
 
     monkeypatch.setattr(importlib.util, "find_spec", find)
+    monkeypatch.setattr("napari_cellcls.images.readers.DIRECT_BYTES", 0)
     fake = types.ModuleType("aicsimageio")
     fake.AICSImage = FakeAICSImage  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "aicsimageio", fake)
@@ -71,6 +72,7 @@ def test_same_image_through_the_adapter(tmp_path: Path) -> None:
 
 def test_neither_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = bad.ome_tiff(tmp_path / "a.ome.tif")
+    monkeypatch.setattr("napari_cellcls.images.readers.DIRECT_BYTES", 0)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImageError) as caught:
         open_image(path)
@@ -80,7 +82,9 @@ def test_neither_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 _SCRIPT = """
 import json, sys
+from napari_cellcls.images import readers
 from napari_cellcls.images.read import open_image
+readers.DIRECT_BYTES = 0
 found = {}
 for path in sys.argv[1:]:
     image = open_image(path)

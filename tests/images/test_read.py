@@ -17,6 +17,14 @@ RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (30, 40, 3), dtype=np.uint8)
 
 
+@pytest.fixture(params=["direct", "bioio"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Read TIFF both ways: straight by tifffile, and through BioIO."""
+    if request.param == "bioio":
+        monkeypatch.setattr("napari_cellcls.images.readers.DIRECT_BYTES", 0)
+    return str(request.param)
+
+
 def values(image: Image) -> np.ndarray:
     return image.planes()
 
@@ -28,6 +36,7 @@ def code_of(path: Path, **options: object) -> str:
     return caught.value.code
 
 
+@pytest.mark.usefixtures("way")
 def test_ome_tiff_pixels_and_metadata(tmp_path: Path) -> None:
     path = bad.ome_tiff(
         tmp_path / "field.ome.tif",
@@ -58,12 +67,14 @@ def test_ome_tiff_pixels_and_metadata(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0.0, -1.0])
+@pytest.mark.usefixtures("way")
 def test_bad_pixel_sizes_become_unknown(tmp_path: Path, size: float) -> None:
     path = bad.ome_tiff(tmp_path / "a.ome.tif", PhysicalSizeX=size, PhysicalSizeY=0.5)
     assert open_image(path).pixel_size_um is None
 
 
 @pytest.mark.parametrize("axes", ["TCZYX", "ZCTYX", "CTZYX", "TZCYX"])
+@pytest.mark.usefixtures("way")
 def test_any_order_of_axes_gives_the_right_plane(tmp_path: Path, axes: str) -> None:
     sizes = {"T": 2, "C": 3, "Z": 4, "Y": 10, "X": 12}
     pixels = np.zeros([sizes[a] for a in axes], np.uint16)
@@ -85,6 +96,7 @@ def test_any_order_of_axes_gives_the_right_plane(tmp_path: Path, axes: str) -> N
     assert (info.size_t, info.size_c, info.size_z) == (2, 3, 4)
 
 
+@pytest.mark.usefixtures("way")
 def test_scenes_of_different_shape(tmp_path: Path) -> None:
     import tifffile
 
@@ -111,6 +123,7 @@ def test_scenes_of_different_shape(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "dtype", ["u1", "u2", ">u2", "i2", "u4", "f4", ">f4", "f2", "f8", "bool", "u8"]
 )
+@pytest.mark.usefixtures("way")
 def test_tiff_types(tmp_path: Path, dtype: str) -> None:
     kind = np.dtype(dtype)
     pixels = (
@@ -140,6 +153,7 @@ def test_tiff_types(tmp_path: Path, dtype: str) -> None:
         {"byteorder": ">"},
     ],
 )
+@pytest.mark.usefixtures("way")
 def test_tiff_layouts_of_rgb(tmp_path: Path, options: dict) -> None:
     pixels = RGB.transpose(2, 0, 1) if "planarconfig" in options else RGB
     path = bad.tiff(
@@ -151,6 +165,7 @@ def test_tiff_layouts_of_rgb(tmp_path: Path, options: dict) -> None:
     assert [c.role.value for c in image.channels] == ["rgb_red", "rgb_green", "rgb_blue"]
 
 
+@pytest.mark.usefixtures("way")
 def test_ome_rgb(tmp_path: Path) -> None:
     image = open_image(bad.ome_tiff(tmp_path / "rgb.ome.tif", RGB, "YXS"))
     assert image.is_rgb
@@ -170,6 +185,7 @@ def test_alpha_is_dropped_and_told(tmp_path: Path) -> None:
     assert open_image(bad.picture(tmp_path / "opaque.png", opaque)).notes == ()
 
 
+@pytest.mark.usefixtures("way")
 def test_palettes(tmp_path: Path) -> None:
     from PIL import Image as Pillow
 
@@ -324,6 +340,7 @@ def test_white_is_zero_is_inverted(tmp_path: Path) -> None:
     assert any("inverted" in note for note in image.notes)
 
 
+@pytest.mark.usefixtures("way")
 def test_plain_stacks_say_what_was_guessed(tmp_path: Path) -> None:
     four = RNG.integers(0, 255, (4, 20, 24), dtype=np.uint8)
     image = open_image(bad.tiff(tmp_path / "four.tif", four))
@@ -335,6 +352,7 @@ def test_plain_stacks_say_what_was_guessed(tmp_path: Path) -> None:
     assert "taken as depth" in image.notes[0]
 
 
+@pytest.mark.usefixtures("way")
 def test_imagej_metadata(tmp_path: Path) -> None:
     pixels = RNG.integers(0, 4000, (2, 20, 24), dtype=np.uint16)
     path = bad.tiff(
@@ -416,6 +434,7 @@ def test_damaged_tile_in_the_middle(tmp_path: Path) -> None:
 
 def test_large_tiff_is_read_by_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_cellcls.images.readers.SMALL_BYTES", 10_000)
+    monkeypatch.setattr("napari_cellcls.images.readers.DIRECT_BYTES", 10_000)
     monkeypatch.setattr("napari_cellcls.images.normalize.SMALL_BYTES", 10_000)
     pixels = RNG.integers(0, 60_000, (2, 300, 260), dtype=np.uint16)
     plain = bad.tiff(tmp_path / "a.tif", pixels, tile=(64, 64), metadata={"axes": "CYX"})

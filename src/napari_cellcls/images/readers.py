@@ -1,8 +1,9 @@
 """The only module that knows BioIO (and AICSImageIO in its place): from a checked file to raw scenes.
 
 The reader class is chosen here from what the gate found; there is no falling through from one
-reader to another. PNG and JPEG are decoded by Pillow and imagecodecs directly: they carry no
-microscopy metadata, and importing BioIO takes seconds where one field takes milliseconds.
+reader to another. Importing BioIO takes seconds where decoding one field takes milliseconds, so
+small files go straight to the libraries BioIO itself stands on: PNG and JPEG to Pillow and
+imagecodecs, TIFF and OME-TIFF to tifffile (see ``tiff``); tests hold the two ways equal.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 from napari_cellcls.images import omexml
 from napari_cellcls.images.faults import reader_errors
-from napari_cellcls.images.gate import FileKind, Finding
+from napari_cellcls.images.gate import NATIVE_KINDS, FileKind, Finding
 from napari_cellcls.images.omexml import OmeChannel
 from napari_cellcls.vocabulary import ImageError
 
@@ -29,6 +30,8 @@ _CLASSES = {
 }
 SMALL_BYTES = 64 << 20
 """Planes up to this size are decoded and verified at opening; larger ones stay lazy."""
+DIRECT_BYTES = 64 << 20
+"""TIFF files up to this decoded size, all pages together, are read without BioIO."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +94,16 @@ def open_raw(finding: Finding) -> RawImage:
         from napari_cellcls.images.tiff import PlainTiff
 
         return PlainTiff(finding)
-    if finding.kind in (FileKind.CZI, FileKind.ND2, FileKind.LIF):
+    if finding.kind is FileKind.OME_TIFF:
+        from napari_cellcls.images.tiff import open_ome
+
+        return open_ome(finding)
+    if finding.kind in NATIVE_KINDS:
         _require_extra(finding)
         from napari_cellcls.images import probe
 
         probe.check(finding)
-    try:
-        return BioImage(finding)
-    except ImageError as refusal:
-        if finding.kind is not FileKind.OME_TIFF:
-            raise
-        from napari_cellcls.images.tiff import ome_by_axes
-
-        return ome_by_axes(finding, refusal)
+    return BioImage(finding)
 
 
 def open_reader(finding: Finding, kind: FileKind | None = None, **options: Any) -> Any:

@@ -1,13 +1,18 @@
-"""Plain TIFF (no OME header): which axis is which, palettes, ImageJ metadata, pixel sizes."""
+"""TIFF: which axis is which, palettes, ImageJ metadata, pixel sizes; OME-TIFF where BioIO is not needed.
+
+Files that are small as a whole are read by tifffile in one go; larger ones by BioIO, lazily.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from napari_cellcls.images import readers
 from napari_cellcls.images.faults import reader_errors
 from napari_cellcls.images.gate import FileKind, Finding
 from napari_cellcls.images.omexml import OmeChannel, positive
 from napari_cellcls.images.readers import (
+    RawImage,
     RawScene,
     described_by_ome,
     open_reader,
@@ -37,8 +42,10 @@ class PlainTiff:
         self.finding = finding
         with reader_errors(finding.path), open_tiff(finding.path) as tiff:
             self._series = [_describe(series, tiff) for series in tiff.series]
-        orders = [dims for dims, *_ in self._series]
-        self.reader = open_reader(finding, FileKind.TIFF, dim_order=orders)
+        self.reader = None
+        if not is_direct(finding):
+            orders = [dims for dims, *_ in self._series]
+            self.reader = open_reader(finding, FileKind.TIFF, dim_order=orders)
 
     @property
     def scenes(self) -> tuple[str, ...]:
@@ -47,12 +54,16 @@ class PlainTiff:
 
     def scene(self, index: int) -> RawScene:
         """Return one series."""
-        _, channels, size, palette, notes = self._series[index]
+        dims, channels, size, palette, notes = self._series[index]
         with reader_errors(self.finding.path):
-            self.reader.set_scene(index)
-            array = self.reader.xarray_dask_data
-            data, dims = standard_axes(array.data, tuple(str(d) for d in array.dims))
-        data = tiled_if_large(self.finding, data, dims, index)
+            if self.reader is None:
+                with open_tiff(self.finding.path) as tiff:
+                    data = tiff.series[index].asarray()
+            else:
+                self.reader.set_scene(index)
+                array = self.reader.xarray_dask_data
+                data, dims = standard_axes(array.data, tuple(str(d) for d in array.dims))
+                data = tiled_if_large(self.finding, data, dims, index)
         if palette is not None:
             data, dims = _apply_palette(data, palette), dims + "S"
         page = self.finding.pages[min(index, len(self.finding.pages) - 1)]
@@ -60,7 +71,7 @@ class PlainTiff:
 
 
 class _OmeByAxes(PlainTiff):
-    """An OME-TIFF whose header is whole and sensible but breaks the schema somewhere."""
+    """An OME-TIFF by the header parsed here and the axes tifffile takes from it."""
 
     @property
     def scenes(self) -> tuple[str, ...]:
@@ -74,21 +85,36 @@ class _OmeByAxes(PlainTiff):
         return described_by_ome(self.finding, self.finding.ome[index], raw.data, raw.dims, index)
 
 
-def ome_by_axes(finding: Finding, refusal: ImageError) -> PlainTiff:
-    """Open an OME-TIFF that BioIO's OME reader refuses for its schema (a pixel size of -1 ...).
+def is_direct(finding: Finding) -> bool:
+    """Whether a TIFF is small enough to be read whole, without BioIO."""
+    return sum(page.plane_bytes for page in finding.pages) <= readers.DIRECT_BYTES
 
-    Its header has been parsed here and tifffile takes the axes from it, so nothing is guessed.
+
+def open_ome(finding: Finding) -> RawImage:
+    """Open an OME-TIFF.
+
+    Small ones go to tifffile, which takes the axes from the header that was parsed and checked
+    here; so do those that BioIO's OME reader refuses for its schema (a pixel size of -1 ...).
 
     Raises
     ------
     ImageError
-        The refusal itself, when the axes cannot be told from the header.
+        As :func:`~napari_cellcls.images.readers.open_raw`.
     """
+    if is_direct(finding) and _axes_are_told(finding):
+        return _OmeByAxes(finding)
+    try:
+        return readers.BioImage(finding)
+    except ImageError:
+        if not _axes_are_told(finding):
+            raise
+        return _OmeByAxes(finding)
+
+
+def _axes_are_told(finding: Finding) -> bool:
     with reader_errors(finding.path), open_tiff(finding.path) as tiff:
         told = [series.kind == "ome" for series in tiff.series]
-    if len(told) != len(finding.ome) or not all(told):
-        raise refusal
-    return _OmeByAxes(finding)
+    return len(told) == len(finding.ome) and all(told)
 
 
 def _describe(
