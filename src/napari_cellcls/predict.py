@@ -7,7 +7,6 @@ layers or windows; a prediction never changes what a person decided.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_cellcls.images.channels import ChannelMapping
-
-_Batch = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,8 @@ def predict(
     Returns
     -------
     Task of Predictions
-        Closing it between two steps stops the work and leaves a given engine usable.
+        Closing it between two steps stops the work and leaves a given engine usable. A plane that
+        may be absent and is absent is filled with the crop rule's ``fill``.
 
     Raises
     ------
@@ -252,6 +250,8 @@ def _embed_cells(
     batch_size: int,
     used: _Used,
 ) -> Task[np.ndarray]:
+    from napari_cellcls.cells.crops import iter_crops
+
     total = len(cells)
     passes = len(indices) if package.manifest.channel_policy == "each" else 1
     result = np.zeros((total, package.embedding_size * passes), np.float32)
@@ -259,11 +259,15 @@ def _embed_cells(
         return result
     yield Progress(0, total, f"Opening {package.manifest.title}")
     started = time.perf_counter()
-    opened = engine or _open(package)
+    opened = _open(package) if engine is None else engine
     try:
         used.engine, used.device = opened.name, opened.device
         done = 0
-        with Ahead(_crops(image, cells, package, indices, batch_size)) as batches:
+        manifest = package.manifest
+        cutting = iter_crops(
+            image, cells, manifest.crop, manifest.normalization, indices, batch_size
+        )
+        with Ahead(cutting) as batches:
             for rows, crops in batches:
                 result[rows] = embed_crops(crops, package, opened)
                 done += len(rows)
@@ -279,30 +283,6 @@ def _open(package: ModelPackage) -> Engine:
     from napari_cellcls.models.runtime import open_engine
 
     return open_engine(package)
-
-
-def _crops(
-    image: Image,
-    cells: Cells,
-    package: ModelPackage,
-    indices: tuple[int | None, ...],
-    batch_size: int,
-) -> Iterator[_Batch]:
-    """Yield rows and crops; a plane that may be absent and is absent is black."""
-    from napari_cellcls.cells.crops import iter_crops
-
-    manifest = package.manifest
-    present = tuple(i for i in indices if i is not None)
-    places = [n for n, i in enumerate(indices) if i is not None]
-    for rows, crops in iter_crops(
-        image, cells, manifest.crop, manifest.normalization, present, batch_size
-    ):
-        if len(present) == len(indices):
-            yield rows, crops
-        else:
-            whole = np.zeros((*crops.shape[:3], len(indices)), np.float32)
-            whole[..., places] = crops
-            yield rows, whole
 
 
 def _indices(
