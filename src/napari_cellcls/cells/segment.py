@@ -7,11 +7,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from napari_cellcls.cells.cells import Cells, Rejected
+from napari_cellcls.cells.overview import choose_patch, overview
 from napari_cellcls.cells.table import measure
 from napari_cellcls.images.image import Image
 from napari_cellcls.vocabulary import COLUMNS, CellsError, Progress, Task
 
 Method = Literal["smear", "fluorescence", "whole"]
+
+_CORE = 512
 
 
 def find_cells(
@@ -95,9 +98,9 @@ def _smear(image: Image, diameter: float | None) -> Task[Cells]:
 
     channels = _color_planes(image)
     yield Progress(0, 0, "measuring background, stain and cell size")
-    overview = _scaled(image, _overview(image, channels))
-    corner, patch = _patch(image, channels, overview)
-    plan = plan_smear(overview, patch, corner, image.shape, diameter)
+    sight = overview(image, channels)
+    corner, patch = choose_patch(image, channels, sight[1], dark=True)
+    plan = plan_smear(_scaled(image, sight), _scaled(image, patch), corner, image.shape, diameter)
     if isinstance(plan, str):
         return no_cells(image, "smear", f"no cells found: {plan}")
 
@@ -110,7 +113,6 @@ def _smear(image: Image, diameter: float | None) -> Task[Cells]:
         image.shape,
         core=_CORE * plan.step,
         halo=int(2.5 * plan.diameter) + plan.step,
-        kinds=len(REASONS) + 1,
         grid=plan.step,
         slack=0.25 * plan.diameter,
     )
@@ -123,11 +125,6 @@ def _smear(image: Image, diameter: float | None) -> Task[Cells]:
     if len(table) == 0:
         notes = ("no cells found: nothing in the image looks like a red cell",)
     return Cells(labels[0], table, "smear", rejected, notes)
-
-
-_CORE = 512
-_OVERVIEW = 80
-_PATCH = 1536
 
 
 def no_cells(image: Image, method: str, note: str) -> Cells:
@@ -157,39 +154,3 @@ def _scaled(image: Image, planes: np.ndarray) -> np.ndarray:
         return planes
     scale = 255 / (high - low) if high > low else 1.0
     return np.clip((planes.astype(np.float32) - low) * np.float32(scale), 0, 255)
-
-
-def _overview(image: Image, channels: tuple[int, ...]) -> np.ndarray:
-    """Average spots of 8 x 8 pixels, spread evenly, at most about 80 x 80 of them or every one."""
-    spots = []
-    for length in image.shape:
-        size = min(8, length)
-        pitch = max(size, length // (2 * _OVERVIEW))
-        starts = np.arange(0, length - size + 1, pitch)
-        spots.append((starts, (starts[:, None] + np.arange(size)).ravel(), size))
-    (ys, rows, high), (xs, columns, wide) = spots
-    bands = image.data[list(dict.fromkeys(channels))]
-    sample = np.asarray(bands[:, rows][:, :, columns], np.float32)
-    mean = sample.reshape(len(sample), len(ys), high, len(xs), wide).mean((2, 4))
-    return mean if len(mean) == 3 else np.repeat(mean, 3, axis=0)
-
-
-def _patch(
-    image: Image, channels: tuple[int, ...], overview: np.ndarray
-) -> tuple[tuple[int, int], np.ndarray]:
-    """Choose the part of the image on which cell size and stain are measured."""
-    height, width = image.shape
-    if max(height, width) <= 2 * _PATCH:
-        return (0, 0), _scaled(image, image.planes(channels))
-    dark = overview[1] < (np.percentile(overview[1], 5) + np.percentile(overview[1], 95)) / 2
-    best, place = 2.0, (0, 0)
-    for y in np.linspace(0, max(height - _PATCH, 0), 6).astype(int) // 8 * 8:
-        for x in np.linspace(0, max(width - _PATCH, 0), 6).astype(int) // 8 * 8:
-            part = dark[
-                y * dark.shape[0] // height : -(-(y + _PATCH) * dark.shape[0] // height),
-                x * dark.shape[1] // width : -(-(x + _PATCH) * dark.shape[1] // width),
-            ]
-            if abs(part.mean() - 0.35) < best:
-                best, place = abs(part.mean() - 0.35), (int(y), int(x))
-    window = (slice(place[0], place[0] + _PATCH), slice(place[1], place[1] + _PATCH))
-    return place, _scaled(image, image.planes(channels, window))

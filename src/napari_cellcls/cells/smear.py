@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from napari_cellcls.cells.illumination import Background, fit_background, shrink
+from napari_cellcls.cells.size import enlarge, typical_diameter
 from napari_cellcls.cells.splitting import (
     fill_pallor,
     find_seeds,
@@ -25,6 +26,7 @@ REASONS = {WHITE: "white cell", PLATELET: "platelet", CLUMP: "clump", DEBRIS: "d
 
 _WORK_DIAMETER = 36
 _FAINTEST = 0.06
+_LEAST_SEPARATION = 2.6
 _FOREGROUND = 0.35
 _LEAST_HEIGHT = 0.5
 _LEAST_DEPTH = 0.25
@@ -112,9 +114,17 @@ def plan_smear(
     cells = smooth > threshold
     if cells.sum() < 20:
         return "what is darker than the background has no extent (noise)"
+    contrast = float(np.median(smooth[cells]))
+    glass = smooth[~cells]
+    spread = 1.48 * float(np.median(np.abs(glass - np.median(glass)))) + 1e-3
+    separation = (contrast - float(np.median(glass))) / spread
+    if separation < _LEAST_SEPARATION:
+        return (
+            f"the image shows only noise (separation {separation:.1f}, "
+            f"needed {_LEAST_SEPARATION:.1f})"
+        )
     red, blue = (ndi.gaussian_filter(density[k], 1) for k in (0, 2))
     hue = float(np.percentile((red - blue)[cells] / smooth[cells], 35))
-    contrast = float(np.median(smooth[cells]))
     purple = ndi.binary_opening(red - blue - hue * smooth > _NUCLEAR * contrast, iterations=2)
     purple = ndi.binary_dilation(purple, iterations=4)
     plain = cells & ~purple
@@ -122,7 +132,7 @@ def plan_smear(
         contrast = float(np.median(smooth[plain]))
     else:
         plain = cells
-    measured = _diameter(np.where(purple, 0, smooth), threshold) * 2
+    measured = typical_diameter(np.where(purple, 0, smooth) > 0.8 * threshold) * 2
     if diameter is None and measured < 8:
         return f"the dark spots are only {measured:.0f} pixels wide (noise, or a magnification too low)"
     return SmearPlan(
@@ -133,36 +143,6 @@ def plan_smear(
         max(0.5, _DENSE * float(np.percentile(red[plain], 50))),
         float(np.clip(diameter or measured, 8, 400)),
     )
-
-
-def _diameter(green: np.ndarray, threshold: float) -> float:
-    """Estimate the diameter of red cells in pixels of ``green``.
-
-    Free-standing round objects are measured directly; in crowded fields the deepest points of
-    the foreground stand in (they lie 9 % short: pairs and pale cells pull them down).
-    """
-    from skimage.measure import regionprops_table
-
-    mask = ndi.binary_opening(ndi.binary_fill_holes(green > 0.8 * threshold), iterations=2)
-    labels, count = ndi.label(mask)
-    if count == 0:
-        return 0.0
-    table = regionprops_table(labels, properties=("area", "solidity", "bbox", "eccentricity"))
-    free = (table["bbox-0"] > 0) & (table["bbox-1"] > 0)
-    free &= (table["bbox-2"] < mask.shape[0]) & (table["bbox-3"] < mask.shape[1])
-    free &= (table["solidity"] > 0.93) & (table["eccentricity"] < 0.85) & (table["area"] > 60)
-    if free.sum() >= 6:
-        wide = np.sqrt(4 * table["area"][free] / np.pi)
-        return _weighted_median(wide, wide**2)
-    depth = ndi.distance_transform_edt(mask)
-    peaks = depth[(depth == ndi.maximum_filter(depth, 15)) & (depth > 3)] * 2
-    return 1.09 * _weighted_median(peaks, peaks**2) if len(peaks) else 0.0
-
-
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def label_window(
@@ -198,7 +178,7 @@ def label_window(
     labels = watershed(-height, seeds, mask=mask | (white > 0)).astype(np.int32)
     labels = merge_weak_cuts(labels, height, wide, locked=count)
     kinds = _kinds(labels, density, nuclear, white > 0, wide)
-    return _enlarge(labels, mask | (white > 0), step, rgb.shape[1:]), kinds
+    return enlarge(labels, step, rgb.shape[1:]), kinds
 
 
 def _height_map(
@@ -249,24 +229,3 @@ def _kinds(
     kinds[total(white) > 0.3 * cell] = WHITE
     kinds[gray & (purple > 0.3) & (kinds != RED)] = DEBRIS
     return kinds
-
-
-def _enlarge(labels: np.ndarray, mask: np.ndarray, step: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Bring labels back to full resolution, with an outline interpolated between working pixels."""
-    if step == 1:
-        return labels
-    rows, columns = (_interpolation(n, m, step) for n, m in zip(shape, labels.shape))
-    soft = rows @ ndi.gaussian_filter((labels > 0).astype(np.float32), 0.5) @ columns.T
-    index = ndi.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-    near = labels[tuple(index)]
-    y, x = (np.minimum(np.arange(n) // step, m - 1) for n, m in zip(shape, labels.shape))
-    return np.where(soft > 0.5, near[y[:, None], x[None]], 0)
-
-
-def _interpolation(size: int, coarse: int, step: int) -> np.ndarray:
-    place = np.clip((np.arange(size) + 0.5) / step - 0.5, 0, coarse - 1)
-    low = np.minimum(place.astype(int), max(coarse - 2, 0))
-    weights = np.zeros((size, coarse), np.float32)
-    weights[np.arange(size), low] = 1 - (place - low)
-    weights[np.arange(size), np.minimum(low + 1, coarse - 1)] += place - low
-    return weights

@@ -89,7 +89,7 @@ def find_seeds(
 
 
 def merge_weak_cuts(
-    labels: np.ndarray, height_map: np.ndarray, diameter: float, locked: int
+    labels: np.ndarray, height_map: np.ndarray, diameter: float, locked: int, flat: float = FLAT
 ) -> np.ndarray:
     """Undo cuts through one cell: no real saddle on the border, or a joint shape like one cell.
 
@@ -101,6 +101,8 @@ def merge_weak_cuts(
         Cell diameter in pixels.
     locked : int
         Labels above this one are never joined (white cells).
+    flat : float
+        Border over lower peak from which a cut is no real saddle.
 
     Notes
     -----
@@ -124,7 +126,7 @@ def merge_weak_cuts(
         strength = saddle[k] / min(peak[a], peak[b])
         if a == b or joint[0] > LARGEST_JOINT * cell or strength < WEAK:
             continue
-        if strength > FLAT or (joint[0] < ONE_CELL * cell and _fullness(joint) > FULL):
+        if strength > flat or (joint[0] < ONE_CELL * cell and _fullness(joint) > FULL):
             parent[b] = a
             moments[a] = joint
             peak[a] = max(peak[a], peak[b])

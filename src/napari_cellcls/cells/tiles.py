@@ -59,7 +59,6 @@ def find_by_tiles(
     shape: tuple[int, int],
     core: int,
     halo: int,
-    kinds: int,
     *,
     grid: int = 1,
     slack: float = 0.0,
@@ -75,8 +74,6 @@ def find_by_tiles(
         ``(Y, X)`` of the image.
     core, halo, grid : int
         See :func:`windows`.
-    kinds : int
-        Kinds 0..kinds-1; kind 0 goes to the first label image, the others to the second.
     slack : float
         Objects whose centroid lies this far outside the core are taken too where nothing else
         is: two windows may see the centroid of a clump at the seam a little apart.
@@ -84,7 +81,7 @@ def find_by_tiles(
     Returns
     -------
     labels : list of numpy.ndarray
-        Two ``(Y, X)`` int32 images: kind 0, and all other kinds.
+        Two ``(Y, X)`` int32 images: objects of kind 0, and of all other kinds.
     found : list of numpy.ndarray
         Per image, the kind of each label, ``(n + 1,)`` int8 (entry 0 is background).
     """
