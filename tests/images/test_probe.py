@@ -7,11 +7,13 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from napari_cellcls.images import probe, readers
 from napari_cellcls.images.read import open_image
 from napari_cellcls.vocabulary import ImageError
+from tests.images import bad_files as bad
 
 MAGIC = {"czi": b"ZISRAWFILE", "nd2": b"\xda\xce\xbe\x0a", "lif": b"\x70\0\0\0\x10\0\0\0\x2a"}
 
@@ -69,3 +71,25 @@ def test_damaged_vendor_files_with_the_real_readers(tmp_path: Path, kind: str) -
         open_image(path)
     assert caught.value.code in ("IMG-CORRUPT", "IMG-READER-CRASH")
     assert caught.value.remedy
+
+
+def test_czi_with_the_real_reader(tmp_path: Path) -> None:
+    pytest.importorskip("bioio_czi", reason="the czi extra is not installed")
+    czi = pytest.importorskip("pylibCZIrw.czi", reason="pylibCZIrw is not installed")
+    path = tmp_path / "field.czi"
+    pixels = bad.two_channels()
+    with czi.create_czi(str(path)) as document:
+        for channel, plane in enumerate(pixels):
+            document.write(plane[..., None], plane={"C": channel, "T": 0, "Z": 0})
+        document.write_metadata(
+            "field", channel_names={0: "DAPI", 1: "EGFP"}, scale_x=0.25e-6, scale_y=0.5e-6
+        )
+    image = open_image(path)
+    np.testing.assert_array_equal(image.planes(), pixels)
+    assert image.pixel_size_um == pytest.approx((0.5, 0.25))
+    assert [c.role.value for c in image.channels] == ["nucleus", "protein"]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ImageError) as caught:
+        open_image(path)
+    assert caught.value.code in ("IMG-CORRUPT", "IMG-READER-CRASH")

@@ -493,6 +493,10 @@ def test_image_from_array() -> None:
         da.from_array(bad.two_channels(), chunks=(1, 16, 16)), axes="CYX", name="d"
     )
     np.testing.assert_array_equal(values(lazy), bad.two_channels())
+    assert lazy.value_range == (0.0, 4095.0)
+    holes = np.full((8, 8), 0.5, np.float32)
+    holes[0, 0] = np.nan
+    assert np.isfinite(values(image_from_array(da.from_array(holes), name="h"))).all()
 
 
 @pytest.mark.parametrize(

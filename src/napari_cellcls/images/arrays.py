@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from napari_cellcls.images.channels import from_metadata, rgb_channels
+from napari_cellcls.images.faults import as_numpy
 from napari_cellcls.images.image import Image
+from napari_cellcls.images.lazy import guard, windows
 from napari_cellcls.images.omexml import OmeChannel, positive
 from napari_cellcls.images.values import check_dtype, finite, measure_range, native
 from napari_cellcls.vocabulary import ImageError
@@ -41,7 +43,7 @@ def image_from_array(
         One per channel; colors ``#rrggbb``.
     pixel_size_um : float or (y, x), optional
     value_range : tuple of float, optional
-        Black and full scale; measured by default.
+        Black and full scale; measured by default (from windows in the corners and the middle of a lazy array).
 
     Raises
     ------
@@ -57,8 +59,11 @@ def image_from_array(
         data = native(data, name)
         extremes = (float(data.min()), float(data.max()))
     else:
-        extremes = (0.0, 1.0) if np.dtype(data.dtype).kind == "f" else (0.0, float("inf"))
-        data = native(data, name)
+        sample = as_numpy(windows(data), name)
+        if sample.dtype.kind == "f":
+            sample, notes = finite(sample, name)
+        extremes = (float(sample.min()), float(sample.max()))
+        data = guard(data, *extremes, name)
     if value_range is None:
         value_range, more = measure_range(data, is_rgb, None, *extremes)
         notes += more

@@ -18,7 +18,7 @@ from napari_cellcls.vocabulary import ImageError
 if TYPE_CHECKING:
     from napari_cellcls.images.gate import Finding
 
-_TIMEOUT_S = 120
+_TIMEOUT_S = 300
 _MEMORY_BYTES = 16 << 30
 
 
