@@ -197,7 +197,8 @@ class Session:
         if not len(assigned):
             return np.zeros(0, np.uint8)
         best = np.where(assigned, self.predictions.probabilities, -1.0).argmax(axis=1) + 1
-        return np.where(assigned.any(axis=1), best, assigned.shape[1] + 1).astype(np.uint8)
+        codes = np.where(assigned.any(axis=1), best, assigned.shape[1] + 1)
+        return np.asarray(codes, np.uint8)
 
     def row_of(self, label: int) -> int | None:
         """Return the table row of cell ``label``, None when it is no cell of the session."""

@@ -100,8 +100,7 @@ def counting_to(steps: int, pause: Callable[[], None] = lambda: None) -> Any:
 def install_model(home: Path, **changes: Any) -> Path:
     """Write a small working model with random weights into the user's folder, return its path."""
     from napari_cellcls.models.package import write_package
-
-    from ..models.make import parts
+    from tests.models.make import parts
 
     made = manifest(**changes)
     path = home / "models" / f"{made.name}-{made.version}.cellpkg"

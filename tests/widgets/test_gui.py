@@ -7,19 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytestmark = pytest.mark.gui
-
-pytest.importorskip("qtpy.QtWidgets")
-
-from qtpy.QtCore import QPoint, Qt
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QEnterEvent, QGuiApplication
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
 from napari_cellcls.widgets.choices import META, OURS
 
 from .fakes import squares
+
+pytestmark = pytest.mark.gui
 
 
 def press(button: QPushButton) -> None:
@@ -47,6 +44,15 @@ def on_canvas(viewer: Any, canvas: QWidget, position: tuple[float, float]) -> QP
     camera = viewer.scene.camera
     y, x = (np.asarray(position) - np.asarray(camera.center[-2:])) * camera.zoom
     return QPoint(round(canvas.width() / 2 + x), round(canvas.height() / 2 + y))
+
+
+def hover(canvas: QWidget, point: QPoint, qtbot: Any) -> None:
+    """Move the mouse onto the canvas; napari follows it only once it entered the window."""
+    at = QPointF(canvas.window().mapFromGlobal(canvas.mapToGlobal(point)))
+    QApplication.sendEvent(canvas.window(), QEnterEvent(at, at, at))
+    for offset in (QPoint(3, 3), QPoint(0, 0)):
+        QTest.mouseMove(canvas, point + offset)
+        qtbot.wait(50)
 
 
 def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:
@@ -86,8 +92,7 @@ def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_dock: Callab
     world = layers.cells_layer.data_to_world((cell.y, cell.x))
     canvas = canvas_of(viewer, widget)
     point = on_canvas(viewer, canvas, world)
-    QTest.mouseMove(canvas, point + QPoint(3, 3))
-    QTest.mouseMove(canvas, point)
+    hover(canvas, point, qtbot)
     predicted = session.predictions.predicted[row]
     qtbot.waitUntil(lambda: f"class: {predicted}" in viewer.tooltip.text, timeout=10_000)
     assert viewer.tooltip.text.startswith(f"{int(cell.label)}\n")
@@ -123,7 +128,7 @@ def test_users_may_delete_our_layers_and_classify_again(
         smear_viewer.layers.remove(layer)
     classify(widget, qtbot)
     assert widget.error.error is None
-    assert len(our_layers(smear_viewer)) == 3
+    assert len(our_layers(smear_viewer)) == 2
 
 
 def test_deleting_our_layers_in_the_middle_of_a_run(smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:

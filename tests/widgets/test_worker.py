@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("qtpy.QtWidgets")
-
 from napari_cellcls.vocabulary import CellsError, Progress, TaskError
 from napari_cellcls.widgets.worker import STOPPED, Job, Runner, guarded, unexpected
 

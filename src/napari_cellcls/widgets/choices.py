@@ -7,7 +7,7 @@ marked as one (``metadata["cellcls"]``), or that share shape and placement in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import napari.layers
@@ -116,9 +116,12 @@ def to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
 
     first = choice.layers[0]
     planes = [plane(layer, step) for layer in choice.layers]
+    told = first.metadata.get(META, {})
     known: dict[str, Any] = {"name": choice.name, "pixel_size_um": pixel_size_um(first)}
     if choice.is_rgb:
-        return image_from_array(planes[0], rgb=True, **known)
+        return _with_origin(image_from_array(planes[0], rgb=True, **known), told)
+    if told.get("value_range"):
+        known["value_range"] = tuple(told["value_range"])
     if any(p.ndim != 2 for p in planes):
         raise ImageError(
             "These layers cannot be read as planes.",
@@ -126,13 +129,20 @@ def to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
             why=f"the displayed planes have the shapes {[p.shape for p in planes]}",
             remedy="Use layers whose last two axes are Y and X, or an RGB layer.",
         )
-    return image_from_array(
+    image = image_from_array(
         _stack(planes),
         axes="CYX",
         channel_names=tuple(_channel_name(layer) for layer in choice.layers),
         channel_colors=tuple(_color(layer) for layer in choice.layers),
         **known,
     )
+    return _with_origin(image, told)
+
+
+def _with_origin(image: Image, told: dict[str, Any]) -> Image:
+    """Add what the reader knew: file, scene and its notes."""
+    notes = tuple(dict.fromkeys((*told.get("notes", ()), *image.notes)))
+    return replace(image, path=told.get("path"), scene=str(told.get("scene", "")), notes=notes)
 
 
 def _stack(planes: list[Any]) -> Any:

@@ -9,7 +9,6 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 from napari_cellcls.widgets import defaults
 from napari_cellcls.widgets.controller import Controller
 from napari_cellcls.widgets.hover import Hover
-from napari_cellcls.widgets.letters import Letters
 from napari_cellcls.widgets.notices import notices
 from napari_cellcls.widgets.panels.card import CardDialog
 from napari_cellcls.widgets.panels.channels import ChannelsPanel
@@ -49,7 +48,6 @@ class ClassifyWidget(QWidget):
         self.controller = Controller(napari_viewer, self)
         self.session = self.controller.session
         self.hover = Hover(napari_viewer, self.session, self.controller.layers, self.input_card, self)
-        self.letters = Letters(napari_viewer, self.controller.layers, self)
         self._connect()
         self._render_models()
         self.controller.refresh_choices()
@@ -113,13 +111,7 @@ class ClassifyWidget(QWidget):
 
     def _on_predictions(self) -> None:
         self.controller.layers.draw()
-        wanted = preferences()
-        self.letters.wanted = wanted.show_letters
-        if self.session.predictions is None:
-            self.letters.clear()
-        else:
-            self.letters.update()
-        if self.session.predictions is not None and wanted.show_tooltips:
+        if self.session.predictions is not None and preferences().show_tooltips:
             # For this viewer only: the user's own setting (layer_tooltip_visibility) stays as it is.
             self.viewer.tooltip.visible = True
         self._render_results()

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_cellcls.cells.cells import Cells
-from napari_cellcls.session import METHODS, Outcome, Session
+from napari_cellcls.session import Session
 from napari_cellcls.vocabulary import CellClsError, Progress, Task
 from napari_cellcls.widgets import choices, defaults
 from napari_cellcls.widgets.catalog import Catalog
 from napari_cellcls.widgets.layers import Placement, SessionLayers
 from napari_cellcls.widgets.settings import preferences
 from napari_cellcls.widgets.worker import Runner, unexpected
+from napari_cellcls.workflow import METHODS, Outcome, default_thresholds
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -135,8 +136,6 @@ class Controller(QObject):
 
     def reset_thresholds(self) -> None:
         """Return to the model's own thresholds."""
-        from napari_cellcls.workflow import default_thresholds
-
         self.session.set_thresholds(default_thresholds(self.session.manifest))
 
     def find_cells(self) -> None:
@@ -156,6 +155,7 @@ class Controller(QObject):
         self.runner.cancel()
         wanted = preferences()
         self.layers.outline_width = wanted.outline_width
+        self.layers.show_letters = wanted.show_letters
         try:
             task = self.session.classify(batch_size=wanted.batch_size)
         except CellClsError as error:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari_cellcls.images.image import Image
-from napari_cellcls.session import Method
 from napari_cellcls.vocabulary import ChannelError
 from napari_cellcls.widgets.choices import ImageChoice
 from napari_cellcls.widgets.panels.inputs import Option
+from napari_cellcls.workflow import Method
 
 if TYPE_CHECKING:
     from napari_cellcls.models.registry import ModelEntry

@@ -7,6 +7,7 @@ outline of each cell, zero elsewhere.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,8 @@ LEFT_OUT = (0.75, 0.75, 0.75, 0.8)
 _DIRECT_TABLE = 1 << 24
 _DENSE_ROWS = 1 << 17
 _FEW_CLASSES = 4
+_MOST_MARKS = 2_000
+_SMALLEST_MARKED = 28
 
 
 def inner_outline(labels: np.ndarray, width: int = 2) -> np.ndarray:
@@ -104,6 +107,38 @@ def lookup(labels: np.ndarray, ids: np.ndarray, codes: np.ndarray) -> np.ndarray
         return np.where(known, table[np.where(known, labels, 0)], 0).astype(np.uint8)
     at = np.minimum(np.searchsorted(ids, labels), len(ids) - 1)
     return np.where(ids[at] == labels, codes[at], 0).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=512)
+def glyph(text: str, height: int) -> np.ndarray:
+    """Return ``text`` drawn ``height`` pixels high: ``(Y, X)`` bool."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=round(height * 1.35))
+    left, top, right, bottom = (int(v) for v in font.getbbox(text))
+    page = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
+    ImageDraw.Draw(page).text((-left, -top), text, fill=255, font=font)
+    return np.asarray(page) > 127
+
+
+def write_marks(raster: np.ndarray, cells: Cells, codes: np.ndarray, marks: tuple[str, ...]) -> None:
+    """Write the letter of its class into each cell of a class raster, near its upper edge.
+
+    Color is then never the only sign. In the middle it would hide what the class rests on; cells
+    too small for a letter, and images with too many cells to read them, get none.
+    """
+    if len(cells) > _MOST_MARKS:
+        return
+    box = [cells.table[c].to_numpy(int) for c in COLUMNS.bbox]
+    for y0, x0, y1, x1, code, label in zip(*box, codes, cells.ids):
+        edge = min(y1 - y0, x1 - x0)
+        if edge < _SMALLEST_MARKED or not 1 <= code <= len(marks):
+            continue
+        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 9, 48)))
+        y, x = y0 + int(0.12 * (y1 - y0)), (x0 + x1 - sign.shape[1]) // 2
+        part = raster[y : y + sign.shape[0], max(x, 0) : x + sign.shape[1]]
+        inside = np.asarray(cells.labels[y : y + part.shape[0], max(x, 0) : max(x, 0) + part.shape[1]]) == label
+        part[sign[: part.shape[0], : part.shape[1]] & inside] = code
 
 
 def dashed(mask: np.ndarray, period: int = 8) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from napari_cellcls.session import Session
 from napari_cellcls.widgets import drawing
 from napari_cellcls.widgets.choices import META, OURS
+from napari_cellcls.widgets.marks import class_marks
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -29,7 +30,7 @@ class Placement:
     @classmethod
     def of(cls, parent: Any) -> Placement:
         """Return the placement of the last two axes of ``parent``."""
-        options = {
+        options: dict[str, Any] = {
             "scale": tuple(parent.scale[-2:]),
             "translate": tuple(parent.translate[-2:]),
             "units": tuple(parent.units[-2:]),
@@ -55,7 +56,7 @@ class SessionLayers:
         self.cells_layer: Any = None
         self.classes_layer: Any = None
         self.placement = Placement({})
-        self.outline_width = 2
+        self.outline_width, self.show_letters = 3, True
         self._drawn_labels: Any = None
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -129,7 +130,11 @@ class SessionLayers:
         if session.predictions is None:
             codes = np.full(len(cells), known + 2, np.uint8)
         raster = drawing.class_raster(cells.labels, cells.ids, codes, self.outline_width)
-        if cells.rejected is not None and isinstance(raster, np.ndarray):
+        if not isinstance(raster, np.ndarray):
+            return raster
+        if self.show_letters and session.scheme is not None and session.predictions is not None:
+            drawing.write_marks(raster, cells, codes, class_marks(session.scheme.names))
+        if cells.rejected is not None:
             left_out = drawing.dashed(drawing.inner_outline(cells.rejected.labels, self.outline_width))
             raster[left_out & (raster == 0)] = known + 3
         return raster

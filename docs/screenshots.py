@@ -1,0 +1,83 @@
+"""Make the pictures of the dock for the manual from the samples, in a real window.
+
+Run under a display of at least 1600 x 1200, for example::
+
+    LIBGL_ALWAYS_SOFTWARE=1 xvfb-run -a -s "-screen 0 1600x1200x24" python docs/screenshots.py
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+IMAGES = Path(__file__).with_name("images")
+SHOTS = {"smear": ("thin-smear", 1.5), "fluorescence": ("rgby-field", 1.0)}
+SIZE = (1500, 950)
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 180.0) -> None:
+    """Run the event loop until ``done``."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError("the window did not get ready")
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def settle(seconds: float = 1.0) -> None:
+    """Let drawing and layout come to rest."""
+    start = time.monotonic()
+    wait_until(lambda: time.monotonic() - start > seconds)
+
+
+def shoot(name: str, sample: str, zoom: float) -> None:
+    """Save the window with one sample before and after classifying."""
+    import napari
+    from napari.settings import get_settings
+
+    get_settings().appearance.theme = "dark"
+    viewer = napari.Viewer()
+    viewer.window.resize(*SIZE)
+    viewer.open_sample("napari-cellcls", sample)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-cellcls", "Classify cells")
+    settle()
+    viewer.reset_view()
+    viewer.scene.camera.zoom *= zoom
+    wait_until(lambda: not widget.controller.runner.running and bool(widget.controller.catalog.reports))
+    settle()
+    save(viewer, IMAGES / f"widget_{name}_before.png")
+    widget.run.classify_button.click()
+    wait_until(lambda: not widget.controller.runner.running)
+    if widget.error.error is not None:
+        raise widget.error.error
+    settle(2.0)
+    save(viewer, IMAGES / f"widget_{name}_after.png")
+    viewer.close()
+
+
+def save(viewer: Any, path: Path) -> None:
+    """Save the whole window."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    sys.stdout.write(f"{path}\n")
+
+
+def main() -> None:
+    """Save all pictures, with settings of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_CONFIG"] = str(Path(folder, "settings.yaml"))
+        os.environ["CELLCLS_HOME"] = str(Path(folder, "home"))
+        for name in sys.argv[1:] or SHOTS:
+            shoot(name, *SHOTS[name])
+
+
+if __name__ == "__main__":
+    main()
