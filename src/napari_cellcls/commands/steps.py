@@ -148,7 +148,9 @@ def prepare(
         report(Progress(0, 0, "Finding cells"))
         task = _cells(job, image, package, options)
         cells = _run(task, report)
-    notes = tuple(note for note in (reason, *mapping.reasons) if note)
+    # That the red plane of a photograph is red needs no saying.
+    reasons = () if image.is_rgb else mapping.reasons
+    notes = tuple(note for note in (reason, *reasons) if note)
     return Prepared(job, image, cells, package, mapping, notes, watch.seconds)
 
 

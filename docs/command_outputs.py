@@ -1,0 +1,83 @@
+"""Fills the console blocks of docs/command-line.md with what the commands really print.
+
+Run ``python docs/command_outputs.py`` in the repository (``--slow`` also for commands that take minutes;
+``--only WORD`` for blocks whose command contains the word). Blocks keep their old output when a command needs data
+that are not here (real images: ``CELLCLS_SHARED_DATA`` or ``../shared/data``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "command-line.md"
+BLOCK = re.compile(r"```console\n\$ (?P<command>cellcls .*)\n(?P<output>(?:.*\n)*?)```\n")
+SLOW = ("evaluate", "train")
+
+
+def prepare(folder: Path) -> None:
+    """Put the files that the examples name into a folder."""
+    data = Path(os.environ.get("CELLCLS_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    shutil.copy(ROOT / "sample_data" / "thin_smear.ome.tif", folder)
+    os.symlink(ROOT / "training", folder / "training")
+    if not data.is_dir():
+        return
+    (folder / "smears").mkdir()
+    fields = sorted((data / "bccd" / "images").iterdir())[:3]
+    for path in fields:
+        shutil.copy(path, folder / "smears")
+    shutil.copy(fields[0], folder / "good.jpg")
+    (folder / "half.tif").write_bytes((folder / "thin_smear.ome.tif").read_bytes()[:100_000])
+    for path in (data / "hpa" / "field").iterdir():
+        shutil.copy(path, folder)
+    os.symlink(data / "malaria_nih_50px.parquet", folder / "malaria_nih_50px.parquet")
+
+
+def output_of(command: str, folder: Path) -> str:
+    """Run a command in the folder; return what a terminal of 100 columns shows."""
+    words = [sys.executable, "-m", "napari_cellcls", *shlex.split(command)[1:]]
+    done = subprocess.run(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    text = (
+        done.stdout.replace(str(folder), "/home/ada")
+        .replace(sys.executable, "python")
+        .replace(str(ROOT), "...")
+    )
+    text = text.replace(str(Path.home()), "/home/ada").expandtabs(4)
+    lines = [line.rstrip() for line in text.splitlines() if not line.startswith("Classifying:")]
+    return "\n".join(lines) + "\n" + (f"[exit code {done.returncode}]\n" if done.returncode else "")
+
+
+def main() -> None:
+    """Rewrite the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        prepare(folder)
+
+        def fill(block: re.Match[str]) -> str:
+            command = block["command"]
+            if options.only not in command or (command.split()[1] in SLOW and not options.slow):
+                return block[0]
+            files = [w for w in command.split()[2:] if "." in w and not w.startswith("-")]
+            if any(not (folder / word).exists() for word in files):
+                return block[0]
+            return f"```console\n$ {command}\n{output_of(command, folder)}```\n"
+
+        PAGE.write_text(BLOCK.sub(fill, PAGE.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
