@@ -33,6 +33,7 @@ _LEAST_DEPTH = 0.25
 _VOTE_UNIT = 1.0
 _CENTER = 0.7
 _NUCLEAR = 0.6
+_GLASS = 0.4
 _DENSE = 2.3
 # In units of the squared diameter (a disc has pi / 4) ...
 _WHITE_NUCLEUS = 0.27
@@ -169,7 +170,8 @@ def label_window(
 
     step, wide = plan.step, plan.diameter / plan.step
     density = plan.background.density(shrink(rgb, step), y0, x0, step)
-    nuclear = _nuclear(density, wide, plan)
+    purple = _purple(density, wide, plan)
+    nuclear = ndi.binary_opening(purple, iterations=max(1, int(wide / 18)))
     white = _white_cells(nuclear, wide)
     mask, height, depth = _height_map(density[1], wide, plan)
     seeds = find_seeds(height, mask & (depth > _LEAST_DEPTH) & (white == 0), wide, _LEAST_HEIGHT)
@@ -177,7 +179,8 @@ def label_window(
     seeds = np.where(white > 0, white + count, seeds)
     labels = watershed(-height, seeds, mask=mask | (white > 0)).astype(np.int32)
     labels = merge_weak_cuts(labels, height, wide, locked=count)
-    kinds = _kinds(labels, density, nuclear, white > 0, wide)
+    labels = _without_glass(labels, density[1], plan)
+    kinds = _kinds(labels, density, purple, white > 0, wide)
     return enlarge(labels, step, rgb.shape[1:]), kinds
 
 
@@ -193,11 +196,21 @@ def _height_map(
     return mask, height.astype(np.float32), depth
 
 
-def _nuclear(density: np.ndarray, wide: float, plan: SmearPlan) -> np.ndarray:
+def _purple(density: np.ndarray, wide: float, plan: SmearPlan) -> np.ndarray:
     """Mark what is stained like a nucleus: absorbs red rather than blue, or far more than any cell."""
     red, green, blue = (ndi.gaussian_filter(plane, wide / 36) for plane in density)
-    mask = (red - blue - plan.hue * green > _NUCLEAR * plan.contrast) | (red > plan.dense)
-    return ndi.binary_opening(mask, iterations=max(1, int(wide / 18)))
+    excess = red - blue - plan.hue * green
+    return (excess > _NUCLEAR * plan.contrast) | (red > plan.dense)  # type: ignore[no-any-return]
+
+
+def _without_glass(labels: np.ndarray, green: np.ndarray, plan: SmearPlan) -> np.ndarray:
+    """Drop what a ring of cells encloses: too clear on the whole to be a cell."""
+    count = int(labels.max())
+    area = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
+    mean = np.bincount(labels.ravel(), green.ravel(), count + 1) / area
+    return np.where(mean > _GLASS * plan.threshold, np.arange(count + 1), 0).astype(np.int32)[
+        labels
+    ]
 
 
 def _white_cells(nuclear: np.ndarray, wide: float) -> np.ndarray:
