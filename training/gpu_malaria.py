@@ -67,6 +67,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--constant", action="store_true", help="constant learning rate, as published"
     )
+    parser.add_argument("--versions", type=int, default=0, help="augmented versions made once")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--jobs", type=int, default=6, help="processes at once")
     parser.add_argument("--budget", type=float, default=540, help="seconds for everything")
@@ -85,7 +86,7 @@ def job_of(options: argparse.Namespace) -> Job:
         epochs=options.epochs, batch_size=options.batch, learning_rate=options.lr, warmup_epochs=options.warmup,
         weight_decay=options.decay, schedule="constant" if options.constant else "cosine",
         label_smoothing=options.smoothing, head_dropout=options.dropout, average=options.ema,
-        keep="average" if options.ema else "last", seed=options.seed,
+        keep="average" if options.ema else "last", versions=options.versions, seed=options.seed,
     )  # fmt: skip
     from napari_cellcls.models import networks
 
@@ -115,7 +116,9 @@ def worker(options: argparse.Namespace) -> None:
     fold, folder = options.worker, options.out / options.name
     split, job = sides_of(data, fold, options.inner), job_of(options)
     start, complete, said = time.time(), True, 0
-    task = fit(data["images"], data["labels"], job, train=split.train)
+    task = fit(
+        data["images"], data["labels"], job, train=split.train, bank_folder=options.out / "bank"
+    )
     epoch_seconds: list[float] = []
     while True:
         try:

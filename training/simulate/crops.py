@@ -21,7 +21,7 @@ from napari_cellcls.vocabulary import ChannelRole, CropSpec, Normalization
 from . import fluorescence
 
 ROLES = (ChannelRole.MICROTUBULES, ChannelRole.PROTEIN, ChannelRole.NUCLEUS, ChannelRole.ER)
-CROP = CropSpec(size=96, frame="square", margin=0.05, mask=True, fill=0.0)
+CROP = CropSpec(size=80, frame="square", margin=0.05, mask=True, fill=0.0)
 NORMALIZATION = Normalization("percentile", 0.5, 99.8)
 
 

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from napari_cellcls.learn.augment import Augmentation, augment
+from napari_cellcls.learn.bank import draw, make_bank
 from napari_cellcls.learn.checkpoint import Checkpoint
 from napari_cellcls.vocabulary import DataError, Progress, Task
 
@@ -48,6 +49,9 @@ class Training:
         Momentum of the running average of all weights per step (EMA); 0 for none.
     keep : {"last", "average", "best"}
         Which weights become the result; ``best`` needs a validation side.
+    versions : int
+        Augmented versions of each crop made once and shared by all folds (see ``learn.bank``);
+        0 augments every batch anew, which suits a GPU.
     seed : int
     """
 
@@ -63,6 +67,7 @@ class Training:
     head_dropout: float = 0.0
     average: float = 0.0
     keep: Literal["last", "average", "best"] = "last"
+    versions: int = 0
     seed: int = 42
 
 
@@ -150,6 +155,7 @@ def fit(
     val: np.ndarray | None = None,
     out: Path | None = None,
     resume: bool = False,
+    bank_folder: Path | None = None,
 ) -> Task[Fitted]:
     """Train a network and return its weights; yields progress with the loss.
 
@@ -166,6 +172,8 @@ def fit(
         Folder for the crash-safe checkpoint, written after each epoch.
     resume : bool
         Continue from the checkpoint in ``out`` when it belongs to this very job and data.
+    bank_folder : Path, optional
+        Where augmented versions are kept when ``training.versions`` asks for them.
 
     Raises
     ------
@@ -175,7 +183,7 @@ def fit(
     """
     rows = np.arange(len(images)) if train is None else np.asarray(train)
     _check_inputs(images, labels, rows, job)
-    loop = _Loop(images, labels, job, rows, val, out, resume)
+    loop = _Loop(images, labels, job, rows, val, out, resume, bank_folder)
     steps = loop.steps * job.training.epochs
     while loop.epoch < job.training.epochs:
         for step, loss in loop.run_epoch():
@@ -223,6 +231,7 @@ class _Loop:
         val: np.ndarray | None,
         out: Path | None,
         resume: bool,
+        bank_folder: Path | None,
     ) -> None:
         import keras
 
@@ -240,23 +249,23 @@ class _Loop:
         self.model.optimizer.build(self.model.trainable_variables)
         self.images, self.labels = images, labels
         self.targets = _targets(labels, job)
-        self.device_images = _to_device(images)
+        self.bank: np.ndarray | None = None
+        if self.spec.versions and bank_folder is not None:
+            self.bank = make_bank(
+                images, job.augmentation, self.spec.versions, self.spec.seed, bank_folder
+            )
+        self.device_images = None if self.bank is not None else _to_device(images)
         self.average = [_copy(w.value) for w in self.model.weights] if self.spec.average else None
         self.checkpoint = Checkpoint(out, fingerprint(images, labels, job, rows)) if out else None
         if self.checkpoint and resume:
             self._restore()
 
     def run_epoch(self) -> Iterator[tuple[int, float]]:
-        from keras import ops
-
         self.started, self.losses = time.perf_counter(), []
         order = np.random.default_rng((self.spec.seed, self.epoch)).permutation(self.rows)
         for step in range(self.steps):
             rows = order[step * self.batch : (step + 1) * self.batch]
-            crops = _as_float(ops.take(self.device_images, ops.convert_to_tensor(rows), axis=0))
-            seed = (self.spec.seed, self.epoch, step)
-            crops = augment(crops, self.job.augmentation, seed)
-            loss = float(self.model.train_on_batch(crops, self.targets[rows]))
+            loss = float(self.model.train_on_batch(self._crops(rows, step), self.targets[rows]))
             if not np.isfinite(loss):
                 raise DataError(
                     "The training ran away: the loss is not a number any more.",
@@ -267,6 +276,16 @@ class _Loop:
             self.losses.append(loss)
             self._update_average(self.epoch * self.steps + step)
             yield step + 1, float(np.mean(self.losses))
+
+    def _crops(self, rows: np.ndarray, step: int) -> Any:
+        from keras import ops
+
+        seed = (self.spec.seed, self.epoch, step)
+        if self.bank is not None:
+            version = self.bank[self.epoch % len(self.bank)]
+            return draw(version, rows, np.random.default_rng(seed))
+        crops = _as_float(ops.take(self.device_images, ops.convert_to_tensor(rows), axis=0))
+        return augment(crops, self.job.augmentation, seed)
 
     def end_epoch(self) -> None:
         entry = {"epoch": float(self.epoch + 1), "loss": float(np.mean(self.losses))}
