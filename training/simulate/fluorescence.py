@@ -206,7 +206,9 @@ def _record(
         white = max(float(np.percentile(plane[::2, ::2], 99.7)), 1e-3)
         light = plane / white * rng.uniform(0.6, 0.85)
         electrons = light * 900 * quality
-        electrons += rng.standard_normal(plane.shape, dtype=np.float32) * np.sqrt(electrons + 4)
+        electrons += rng.standard_normal(plane.shape, dtype=np.float32) * np.sqrt(
+            np.maximum(electrons + 4, 0)
+        )
         counts = electrons / (900 * quality) * full + 0.012 * full
         image[k] = np.clip(counts, 0, full).round()
     return image
