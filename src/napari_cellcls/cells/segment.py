@@ -15,6 +15,7 @@ from napari_cellcls.vocabulary import COLUMNS, CellsError, Progress, Task
 Method = Literal["smear", "fluorescence", "whole"]
 
 _CORE = 512
+_LEAST_EDGE = 16
 
 
 def find_cells(
@@ -68,6 +69,8 @@ def find_cells(
         )
     if method == "whole":
         return _whole(image)
+    if min(image.shape) < _LEAST_EDGE:
+        return _too_small(image, method)
     if method == "fluorescence":
         from napari_cellcls.cells.fluorescence import find_fluorescent_cells
 
@@ -125,6 +128,12 @@ def _smear(image: Image, diameter: float | None) -> Task[Cells]:
     if len(table) == 0:
         notes = ("no cells found: nothing in the image looks like a red cell",)
     return Cells(labels[0], table, "smear", rejected, notes)
+
+
+def _too_small(image: Image, method: str) -> Task[Cells]:
+    yield Progress(1, 1, "the image is too small to search")
+    height, width = image.shape
+    return no_cells(image, method, f"no cells found: the image is only {height} x {width} pixels")
 
 
 def no_cells(image: Image, method: str, note: str) -> Cells:
