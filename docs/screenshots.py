@@ -56,8 +56,9 @@ def shoot(name: str, sample: str, zoom: float) -> None:
     save(viewer, IMAGES / f"widget_{name}_before.png")
     widget.run.classify_button.click()
     wait_until(lambda: not widget.controller.runner.running)
-    if widget.error.error is not None:
-        raise widget.error.error
+    failure = widget.error.error or widget.session.obstacle
+    if widget.session.predictions is None:
+        raise failure or RuntimeError("nothing was classified")
     settle(2.0)
     save(viewer, IMAGES / f"widget_{name}_after.png")
     viewer.close()
