@@ -29,16 +29,9 @@ from training.simulate import fluorescence  # noqa: E402
 from training.simulate.crops import CropSet, collect  # noqa: E402
 
 from napari_cellcls.learn.augment import Augmentation  # noqa: E402
-from napari_cellcls.learn.trainer import (  # noqa: E402
-    Fitted,
-    Job,
-    Training,
-    fit,
-    load_classifier,
-    logits_of,
-    prepare_backend,
-    write_weights,
-)
+from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend  # noqa: E402
+from napari_cellcls.learn.job import Fitted, Job, Training, write_weights  # noqa: E402
+from napari_cellcls.learn.trainer import fit  # noqa: E402
 
 RECIPE = ROOT / "training/recipes/hpa_localization_starter.yaml"
 

@@ -22,17 +22,10 @@ import numpy as np
 
 from napari_cellcls.learn import metrics, splits
 from napari_cellcls.learn.augment import PRESETS
+from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend
 from napari_cellcls.learn.evaluate import summarize
-from napari_cellcls.learn.trainer import (
-    Job,
-    Training,
-    fit,
-    load_classifier,
-    logits_of,
-    prepare_backend,
-    read_weights,
-    write_weights,
-)
+from napari_cellcls.learn.job import Job, Training, read_weights, write_weights
+from napari_cellcls.learn.trainer import fit
 
 
 def parse() -> argparse.Namespace:

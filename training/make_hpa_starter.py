@@ -26,15 +26,8 @@ from training.simulate.fluorescence import CHANNELS  # noqa: E402
 
 from napari_cellcls.files import write_bytes  # noqa: E402
 from napari_cellcls.learn.augment import Augmentation  # noqa: E402
-from napari_cellcls.learn.trainer import (  # noqa: E402
-    Job,
-    Training,
-    build_classifier,
-    logits_of,
-    prepare_backend,
-    read_weights,
-    split_head,
-)
+from napari_cellcls.learn.classifier import build_classifier, logits_of, prepare_backend  # noqa: E402
+from napari_cellcls.learn.job import Job, Training, read_weights, split_head  # noqa: E402
 from napari_cellcls.models import networks, onnx_writer, places, plan  # noqa: E402
 from napari_cellcls.models.manifest import Manifest, validate  # noqa: E402
 from napari_cellcls.models.package import ModelPackage, write_package  # noqa: E402

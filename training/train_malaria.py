@@ -21,19 +21,13 @@ from typing import Any
 import numpy as np
 
 from napari_cellcls.files import sha256, write_bytes
+from napari_cellcls.learn.classifier import build_classifier, logits_of, prepare_backend
 from napari_cellcls.learn.datasets import CellSet, open_dataset
 from napari_cellcls.learn.evaluate import Report, evaluate_folds
+from napari_cellcls.learn.job import Job, read_weights, split_head
 from napari_cellcls.learn.recipe import Recipe, read_recipe
 from napari_cellcls.learn.runs import job_from
 from napari_cellcls.learn.splits import grouped_folds
-from napari_cellcls.learn.trainer import (
-    Job,
-    build_classifier,
-    logits_of,
-    prepare_backend,
-    read_weights,
-    split_head,
-)
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, ClassScheme, finish
 
 HERE = Path(__file__).parent

@@ -13,15 +13,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from napari_cellcls.learn.augment import Augmentation
 from napari_cellcls.learn.checkpoint import Checkpoint
-from napari_cellcls.learn.trainer import (
-    Job,
-    Training,
-    fit,
-    load_classifier,
-    logits_of,
-    read_weights,
-    write_weights,
-)
+from napari_cellcls.learn.classifier import load_classifier, logits_of
+from napari_cellcls.learn.job import Job, Training, read_weights, write_weights
+from napari_cellcls.learn.trainer import fit
 from napari_cellcls.vocabulary import DataError, ModelError, finish
 
 pytestmark = pytest.mark.tensorflow

@@ -35,7 +35,9 @@ class Checkpoint:
         from safetensors.numpy import save
 
         tensors = {
-            f"{name}/{i:05d}": np.asarray(value, order="C")  # ascontiguousarray would turn a scalar into a vector
+            f"{name}/{i:05d}": np.asarray(
+                value, order="C"
+            )  # ascontiguousarray would turn a scalar into a vector
             for name, values in groups.items()
             for i, value in enumerate(values)
         }

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_cellcls.learn.augment import PRESETS, Augmentation
-from napari_cellcls.learn.trainer import Job, Training
+from napari_cellcls.learn.job import Job, Training
 from napari_cellcls.vocabulary import ChannelRole, CropSpec, DataError, Normalization
 
 _MAX_BYTES = 1 << 20

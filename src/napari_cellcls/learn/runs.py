@@ -14,17 +14,10 @@ import numpy as np
 
 from napari_cellcls.files import sha256, write_bytes
 from napari_cellcls.learn.augment import Augmentation
+from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend
+from napari_cellcls.learn.job import Job, Training, read_weights, write_weights
 from napari_cellcls.learn.splits import Split, check_leaks, fold_split, grouped_folds, random_split
-from napari_cellcls.learn.trainer import (
-    Job,
-    Training,
-    fit,
-    load_classifier,
-    logits_of,
-    prepare_backend,
-    read_weights,
-    write_weights,
-)
+from napari_cellcls.learn.trainer import fit
 from napari_cellcls.vocabulary import CellClsError
 
 
