@@ -1,4 +1,4 @@
-"""Assemble the bundled package ``hpa-localization`` from what ``training/gpu_fluorescence.py`` wrote.
+"""Assemble the bundled package ``hpa-localization`` from what ``training/train_fluorescence.py`` wrote.
 
     python training/make_hpa_starter.py OUT [--version 0.1.0]
 
@@ -199,7 +199,7 @@ All labels of a cell right: {_with_interval(test["exact"])}. Calibration error: 
 
 ## Make it again
 
-    PYTHONPATH=src:. python training/gpu_fluorescence.py --out OUT
+    PYTHONPATH=src:. python training/train_fluorescence.py --out OUT
     python training/make_hpa_starter.py OUT
 """
 

@@ -205,7 +205,7 @@ def read_folds(folder: Path) -> dict[str, Any]:
             code="FOLDS-MISSING",
             path=path,
             why=f"{type(error).__name__}: {error}",
-            remedy="Give a folder made by training/train_malaria.py.",
+            remedy="Give a folder made by training/make_malaria.py.",
         ) from None
     changed = [p.name for p, digest in files if p.name not in missing and sha256(p) != digest]
     if missing or changed:

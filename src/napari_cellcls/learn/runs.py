@@ -63,6 +63,7 @@ def _train(options: argparse.Namespace, say: Any) -> None:
         val=split.val,
         out=folder,
         resume=options.resume,
+        bank_folder=options.out / "bank",
     )
     fitted = finish(task, lambda p: say(event="progress", **asdict(p)))
     path = options.out / f"fold{name}.safetensors"

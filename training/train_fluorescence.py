@@ -2,7 +2,7 @@
 
 Needs NumPy, SciPy, scikit-image, pandas, pydantic, PyYAML, safetensors and Keras 3 with any backend:
 
-    PYTHONPATH=src:. KERAS_BACKEND=torch python training/gpu_fluorescence.py --out OUT
+    PYTHONPATH=src:. KERAS_BACKEND=torch python training/train_fluorescence.py --out OUT
 
 writes OUT/weights.safetensors, OUT/result.json and OUT/examples.npz, from which
 ``training/make_hpa_starter.py`` assembles the package.

@@ -1,8 +1,8 @@
 """Put trained malaria folds together: fold models to check, the package, its metrics and its card.
 
-    python training/train_malaria.py OUT/resnet --data ../shared/data/malaria_nih_50px.parquet
+    python training/make_malaria.py OUT/resnet --data ../shared/data/malaria_nih_50px.parquet
 
-Takes what gpu_malaria.py (or the trainer, fold by fold) wrote: ``fold0..4.safetensors``,
+Takes what train_folds.py (or the trainer, fold by fold) wrote: ``fold0..4.safetensors``,
 ``foldall.safetensors`` and ``job.json``. Every number on the card comes from running the fold
 models again here, on the patients they never saw.
 """

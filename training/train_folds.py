@@ -3,7 +3,7 @@
 Needs NumPy, safetensors, pydantic and Keras 3 with any backend. One process per fold, several at once, because
 a small network leaves most of a GPU idle. See training/README.md.
 
-    PYTHONPATH=src KERAS_BACKEND=torch python training/gpu_malaria.py --data malaria.npz --out OUT \
+    PYTHONPATH=src KERAS_BACKEND=torch python training/train_folds.py --data malaria.npz --out OUT \
         --name resnet --arch cell_resnet --epochs 40 --augment strong --folds 0,1,2,3,4,all
 """
 
