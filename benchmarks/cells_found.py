@@ -1,4 +1,4 @@
-"""How many labelled red cells does ``find_cells(image, "smear")`` find, at default settings?
+"""Count how many labelled red cells ``find_cells(image, "smear")`` finds at default settings.
 
 Run ``python benchmarks/cells_found.py --data ../shared/data``. Fields are split by image into
 a development half (the constants were chosen on it) and a report half (never looked at while
@@ -41,6 +41,7 @@ class Tally:
     strangers_as_cells: Counter = field(default_factory=Counter)
 
     def row(self) -> dict[str, object]:
+        """Return the figures to print."""
         labels = max(self.labels, 1)
         return {
             "fields": self.fields,
