@@ -229,7 +229,7 @@ def _bodies(
 
     distance = ndi.distance_transform_edt(nuclei == 0)
     if len(body) == 0:
-        return watershed(distance, nuclei, mask=distance <= _RIM * wide).astype(np.int32)
+        return watershed(distance, nuclei, mask=distance <= _RIM * wide).astype(np.int32)  # type: ignore[no-any-return]
     total = np.zeros(nuclei.shape, np.float32)
     for plane, (low, high) in zip(body, plan.body_limits):
         total += np.clip((ndi.gaussian_filter(plane, wide / 20) - low) / (high - low), 0, 1)
@@ -238,4 +238,4 @@ def _bodies(
     mask = ndi.binary_fill_holes(ndi.binary_opening(mask, iterations=1)) | (nuclei > 0)
     # Down the brightness from the nucleus, and not much farther than another nucleus.
     surface = distance / wide - ndi.gaussian_filter(total, wide / 15)
-    return watershed(surface, nuclei, mask=mask).astype(np.int32)
+    return watershed(surface, nuclei, mask=mask).astype(np.int32)  # type: ignore[no-any-return]

@@ -78,4 +78,4 @@ def choose_patch(
 
 
 def _scaled(position: int, grid: np.ndarray, length: int, axis: int) -> int:
-    return min(int(position) * grid.shape[axis] // length, grid.shape[axis] - 1)
+    return min(int(position) * grid.shape[axis] // length, grid.shape[axis] - 1)  # type: ignore[no-any-return]

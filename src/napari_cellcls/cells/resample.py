@@ -104,13 +104,13 @@ def _strips(
         strips *= inside[..., None]
     if ids is not None:
         strips *= (strips[..., -1] == ids[:, None, None, None])[..., None]
-    return strips
+    return strips  # type: ignore[no-any-return]
 
 
 def _mix(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
     np.subtract(second, first, out=second)
     np.multiply(second, weight, out=second)
-    return np.add(first, second, out=second)
+    return np.add(first, second, out=second)  # type: ignore[no-any-return]
 
 
 def _columns(

@@ -208,7 +208,7 @@ def _without_glass(labels: np.ndarray, green: np.ndarray, plan: SmearPlan) -> np
     count = int(labels.max())
     area = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
     mean = np.bincount(labels.ravel(), green.ravel(), count + 1) / area
-    return np.where(mean > _GLASS * plan.threshold, np.arange(count + 1), 0).astype(np.int32)[
+    return np.where(mean > _GLASS * plan.threshold, np.arange(count + 1), 0).astype(np.int32)[  # type: ignore[no-any-return]
         labels
     ]
 
@@ -218,7 +218,7 @@ def _white_cells(nuclear: np.ndarray, wide: float) -> np.ndarray:
     joined, count = ndi.label(ndi.binary_dilation(nuclear, iterations=max(1, int(0.1 * wide))))
     large = np.bincount(joined[nuclear], minlength=count + 1) > _WHITE_NUCLEUS * wide**2
     large[0] = False
-    return (np.cumsum(large) * large).astype(np.int32)[joined]
+    return (np.cumsum(large) * large).astype(np.int32)[joined]  # type: ignore[no-any-return]
 
 
 def _kinds(
