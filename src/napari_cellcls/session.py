@@ -120,13 +120,7 @@ class Session:
             self.predictions_changed.emit()
 
     def find_cells(self) -> Task[Cells]:
-        """Return the task that finds the cells of the image with the chosen method.
-
-        Raises
-        ------
-        CellClsError
-            ``NO-IMAGE``, ``NO-CELLS-CHOSEN``.
-        """
+        """Return the task that finds the cells with the chosen method (``NO-IMAGE``, ``NO-CELLS-CHOSEN``)."""
         if self.image is None:
             raise workflow.no_image()
         if self.method is None:
