@@ -50,7 +50,7 @@ def main() -> None:
     _say(started, f"simulated {sum(len(s.labels) for s in sides.values()):,} cells")
     prepare_backend()
     job = _job(recipe)
-    fitted = _train(job, sides, started, options.checkpoint)
+    fitted = _train(job, sides, started, options)
     write_weights(options.out / "weights.safetensors", fitted)
     result = _judge(job, fitted, sides, options.out)
     result |= {
@@ -113,13 +113,22 @@ def _check_disjoint(sides: dict[str, CropSet]) -> None:
         seen |= fields
 
 
-def _train(job: Job, sides: dict[str, CropSet], started: float, checkpoint: Path | None) -> Fitted:
+def _train(
+    job: Job, sides: dict[str, CropSet], started: float, options: argparse.Namespace
+) -> Fitted:
     images = np.concatenate([sides["train"].crops, sides["val"].crops])
     labels = np.concatenate([sides["train"].labels, sides["val"].labels])
     n = len(sides["train"].labels)
     train, val = np.arange(n), np.arange(n, len(labels))
     task = fit(
-        images, labels, job, train=train, val=val, out=checkpoint, resume=checkpoint is not None
+        images,
+        labels,
+        job,
+        train=train,
+        val=val,
+        out=options.checkpoint,
+        resume=options.checkpoint is not None,
+        bank_folder=options.out / "bank",
     )
     while True:
         try:
