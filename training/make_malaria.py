@@ -110,7 +110,7 @@ def write_model(
     """Write the package of the model trained on all patients."""
     import keras
 
-    from napari_cellcls.models import plan
+    from napari_cellcls.models import onnx_writer, plan
     from napari_cellcls.models.manifest import validate
     from napari_cellcls.models.package import write_package
 
@@ -161,7 +161,7 @@ def write_model(
             "test": {"made_with": {"keras": keras.__version__, "backend": keras.backend.backend()}},
         }
     )
-    return write_package(
+    package = write_package(
         options.package,
         manifest,
         body,
@@ -170,6 +170,9 @@ def write_model(
         test_input=test_input,
         test_output=logits_of(backbone, test_input),
     )
+    onnx = onnx_writer.to_onnx(job.architecture, job.params, package.weights)
+    write_bytes(options.package.parent / "onnx" / f"{package.weights_sha256}.onnx", onnx)
+    return package
 
 
 def _metrics(report: Report, data: CellSet) -> dict[str, Any]:
