@@ -8,6 +8,7 @@ cannot be a label image.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import dask.array as da
 
 _BLOCK = 2048
-_SUMS = ["area", "sum_y", "sum_x"]
 
 
 def cells_from_labels(
@@ -66,7 +66,7 @@ def cells_from_labels(
             why=f"all {labels.shape[0]} x {labels.shape[1]} pixels are 0 (background)",
             remedy="Choose another label image, or let the plugin find the cells.",
         )
-    split = int(table[COLUMNS.flags].str.contains("parts").sum())
+    split = int((table[COLUMNS.flags] == "parts").sum())
     if split:
         notes = (*notes, f"{split} of {len(table)} labels consist of several separate parts")
     return Cells(labels, table, method, None, notes)
@@ -91,32 +91,34 @@ def measure(
         ``flags`` is ``parts`` where a label is not one connected piece.
     """
     height, width = (int(n) for n in labels.shape)
-    rows, parts = [], _Parts()
+    measured: list[_Sums] = []
+    parts = _Parts()
+    several = np.zeros(0, np.int64)
     for y, x, block in blocks(labels):
-        rows.append(_measure_block(block, y, x))
-        pieces = _pieces(block)
-        if block.shape == labels.shape and pieces.max(initial=0) == len(rows[0]):
-            continue  # as many pieces as labels: nothing to look up
-        parts.add(y, x, block, pieces)
-    table = _combine(rows)
-    area = table["area"].to_numpy()
+        runs = _Runs.of(block)
+        measured.append(_measure_runs(runs, y, x))
+        if block.shape == labels.shape:
+            several = _scattered(runs, block.shape[1])
+        else:
+            parts.add(y, x, block, _pieces(block))
+    whole = _combine(measured)
+    if len(measured) != 1:
+        several = parts.several()
+    ids, area = whole.ids, whole.area
+    y0, x0, y1, x1 = whole.box
     c = COLUMNS
-    out = pd.DataFrame(
+    return pd.DataFrame(
         {
-            c.label: table.index.to_numpy(np.int64),
-            c.y: table["sum_y"].to_numpy() / np.maximum(area, 1),
-            c.x: table["sum_x"].to_numpy() / np.maximum(area, 1),
-            c.area_px: area.astype(np.int64),
+            c.label: ids,
+            c.y: whole.sum_y / np.maximum(area, 1),
+            c.x: whole.sum_x / np.maximum(area, 1),
+            c.area_px: area,
             c.area_um2: area * pixel_size_um[0] * pixel_size_um[1] if pixel_size_um else np.nan,
+            **dict(zip(c.bbox, whole.box)),
+            c.border: (y0 == 0) | (x0 == 0) | (y1 == height) | (x1 == width),
+            c.flags: np.where(np.isin(ids, several), "parts", "").astype(object),
         }
     )
-    for name, column in zip(c.bbox, ("y0", "x0", "y1", "x1")):
-        out[name] = table[column].to_numpy(np.int64)
-    y0, x0, y1, x1 = (out[name] for name in c.bbox)
-    out[c.border] = (y0 == 0) | (x0 == 0) | (y1 == height) | (x1 == width)
-    several = out[c.label].isin(parts.several())
-    out[c.flags] = np.where(several, "parts", "").astype(object)
-    return out
 
 
 def blocks(
@@ -206,37 +208,100 @@ def _refuse_negative(labels: da.Array | np.ndarray) -> None:
             )
 
 
-def _measure_block(block: np.ndarray, y: int, x: int) -> pd.DataFrame:
-    """Measure through runs (stretches of one label in one row): far fewer than pixels."""
-    width = block.shape[1]
-    flat = block.ravel()
-    new = np.empty(flat.size, bool)
-    np.not_equal(flat[1:], flat[:-1], out=new[1:])
-    new[::width] = True
-    begin = np.flatnonzero(new)
-    values = flat[begin]
-    length = np.diff(np.append(begin, flat.size))
-    used = values > 0
-    begin, length = begin[used], length[used]
-    ids, index = _compact(values[used])
-    count = len(ids)
-    row, first = begin // width + y, begin % width + x
-    low, high = np.full((2, count), np.iinfo(np.int64).max), np.zeros((2, count), np.int64)
-    for k, (start, stop) in enumerate(((row, row + 1), (first, first + length))):
-        np.minimum.at(low[k], index, start)
-        np.maximum.at(high[k], index, stop)
-    return pd.DataFrame(
-        {
-            "area": np.bincount(index, length, count).astype(np.int64),
-            "sum_y": np.bincount(index, row * length, count),
-            "sum_x": np.bincount(index, length * (first + (length - 1) / 2), count),
-            "y0": low[0],
-            "x0": low[1],
-            "y1": high[0],
-            "x1": high[1],
-        },
-        index=ids,
+@dataclass(frozen=True)
+class _Runs:
+    """Stretches of one label in one row, in reading order: far fewer than pixels.
+
+    ``index`` points into ``ids``, the labels in rising order; ``first`` and ``stop`` are columns.
+    """
+
+    ids: np.ndarray
+    index: np.ndarray
+    row: np.ndarray
+    first: np.ndarray
+    stop: np.ndarray
+
+    @classmethod
+    def of(cls, block: np.ndarray) -> _Runs:
+        width = block.shape[1]
+        flat = block.ravel()
+        new = np.empty(flat.size, bool)
+        np.not_equal(flat[1:], flat[:-1], out=new[1:])
+        new[::width] = True
+        begin = np.flatnonzero(new)
+        values = flat[begin]
+        length = np.diff(begin, append=flat.size)
+        used = values > 0
+        begin, length = begin[used], length[used]
+        ids, index = _compact(values[used])
+        row, first = np.divmod(begin, width)
+        return cls(ids, index, row, first, first + length)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Per label: area, sums of the coordinates, and the box ``y0, x0, y1, x1``."""
+
+    ids: np.ndarray
+    area: np.ndarray
+    sum_y: np.ndarray
+    sum_x: np.ndarray
+    box: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _measure_runs(runs: _Runs, y: int, x: int) -> _Sums:
+    """Measure the labels of a block that starts at ``(y, x)`` of the whole image."""
+    index, count = runs.index, len(runs.ids)
+    row, first, stop = runs.row + y, runs.first + x, runs.stop + x
+    length = stop - first
+    y0, y1, x1 = np.zeros((3, count), np.int64)
+    # Runs are in reading order: the first of a label is its highest, the last its lowest.
+    y0[index[::-1]] = row[::-1]
+    y1[index] = row + 1
+    x0 = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(x0, index, first)
+    np.maximum.at(x1, index, stop)
+    return _Sums(
+        runs.ids,
+        np.bincount(index, length, count).astype(np.int64),
+        np.bincount(index, row * length, count),
+        np.bincount(index, length * (first + (length - 1) / 2), count),
+        (y0, x0, y1, x1),
     )
+
+
+def _scattered(runs: _Runs, width: int) -> np.ndarray:
+    """Return the labels that are not one connected piece (8-connected) of a whole image."""
+    # Rows are laid one after another with a gap, so that all are searched at once.
+    line = (runs.row + 1) * (width + 1)
+    begin, end = runs.row * (width + 1) + runs.first, runs.row * (width + 1) + runs.stop
+    low = np.searchsorted(end, line + runs.first)
+    high = np.searchsorted(begin, line + runs.stop, side="right")
+    amount = np.maximum(high - low, 0)
+    above = np.repeat(np.arange(len(low)), amount)
+    below = np.arange(len(above)) + np.repeat(low - (np.cumsum(amount) - amount), amount)
+    same = runs.index[above] == runs.index[below]
+    above, below = above[same], below[same]
+    # Every piece starts with a run that has nothing above it; one such run is one piece.
+    starts = np.ones(len(low), bool)
+    starts[below] = False
+    doubtful = np.bincount(runs.index[starts], minlength=len(runs.ids)) > 1
+    if not doubtful.any():
+        return runs.ids[:0]
+    inside = doubtful[runs.index[above]]
+    piece = _connected(len(low), above[inside], below[inside])
+    mine = np.flatnonzero(doubtful[runs.index])
+    first = mine[np.unique(piece[mine], return_index=True)[1]]
+    return runs.ids[np.bincount(runs.index[first], minlength=len(runs.ids)) > 1]
+
+
+def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return component numbers of ``count`` things linked in pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(one)), (one, other)), (count, count))
+    return connected_components(graph, directed=False)[1]  # type: ignore[no-any-return]
 
 
 def _compact(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -254,13 +319,20 @@ def _compact(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ids.astype(np.int64), index
 
 
-def _combine(rows: list[pd.DataFrame]) -> pd.DataFrame:
-    if len(rows) == 1:
-        return rows[0]
-    groups = pd.concat(rows).groupby(level=0)
-    return pd.concat(
-        [groups[_SUMS].sum(), groups[["y0", "x0"]].min(), groups[["y1", "x1"]].max()], axis=1
+def _combine(measured: list[_Sums]) -> _Sums:
+    if len(measured) == 1:
+        return measured[0]
+    ids, index = np.unique(np.concatenate([m.ids for m in measured]), return_inverse=True)
+    area, sum_y, sum_x = (
+        np.bincount(index, np.concatenate(values), len(ids))
+        for values in zip(*((m.area, m.sum_y, m.sum_x) for m in measured))
     )
+    box = [np.concatenate(edges) for edges in zip(*(m.box for m in measured))]
+    low, high = np.full((2, len(ids)), np.iinfo(np.int64).max), np.zeros((2, len(ids)), np.int64)
+    for k in range(2):
+        np.minimum.at(low[k], index, box[k])
+        np.maximum.at(high[k], index, box[k + 2])
+    return _Sums(ids, area.astype(np.int64), sum_y, sum_x, (low[0], low[1], high[0], high[1]))
 
 
 def _pieces(block: np.ndarray) -> np.ndarray:
@@ -321,12 +393,8 @@ class _Parts:
         owner = np.concatenate(self._owner)
         root = np.arange(len(owner))
         if self._links:
-            from scipy.sparse import coo_array
-            from scipy.sparse.csgraph import connected_components
-
             links = np.concatenate(self._links)
-            graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (len(owner),) * 2)
-            root = connected_components(graph, directed=False)[1]
+            root = _connected(len(owner), links[:, 0], links[:, 1])
         first = np.unique(root[1:], return_index=True)[1] + 1
         ids, counts = np.unique(owner[first], return_counts=True)
         return ids[counts > 1]
