@@ -108,14 +108,14 @@ def test_touching_nuclei_are_split_and_cells_grow_around_them() -> None:
 
 
 def test_unknown_channels_are_asked_for() -> None:
-    image = Image(np.zeros((2, 9, 9)), (Channel("a"), Channel("b")), "f")
+    image = Image(np.zeros((2, 40, 40)), (Channel("a"), Channel("b")), "f")
     with pytest.raises(CellsError, match="CELLS-CHANNEL") as caught:
         finish(find_cells(image, "fluorescence"))
     assert "0 a, 1 b" in caught.value.why
 
 
 def test_unknown_method_and_option() -> None:
-    image = Image(np.zeros((1, 9, 9)), (Channel("a"),), "f")
+    image = Image(np.zeros((1, 40, 40)), (Channel("a"),), "f")
     with pytest.raises(CellsError, match="CELLS-METHOD"):
         finish(find_cells(image, "magic"))  # type: ignore[arg-type]
     with pytest.raises(CellsError, match="CELLS-METHOD"):

@@ -64,9 +64,9 @@ def find_fluorescent_cells(
     yield Progress(0, 0, "measuring background and size of the nuclei")
     plan = _plan(image, nuclear, body, diameter)
     if isinstance(plan, str):
-        labels = np.zeros(image.shape, np.int32)
-        table = measure(labels, image.pixel_size_um)
-        return Cells(labels, table, "fluorescence", None, (*note, f"no cells found: {plan}"))
+        empty = np.zeros(image.shape, np.int32)
+        table = measure(empty, image.pixel_size_um)
+        return Cells(empty, table, "fluorescence", None, (*note, f"no cells found: {plan}"))
 
     def find(y0: int, x0: int, y1: int, x1: int) -> tuple[np.ndarray, np.ndarray]:
         planes = image.planes((plan.nucleus, *plan.body), (slice(y0, y1), slice(x0, x1)))
@@ -229,7 +229,7 @@ def _bodies(
 
     distance = ndi.distance_transform_edt(nuclei == 0)
     if len(body) == 0:
-        return watershed(distance, nuclei, mask=distance <= _RIM * wide).astype(np.int32)  # type: ignore[no-any-return]
+        return np.asarray(watershed(distance, nuclei, mask=distance <= _RIM * wide), np.int32)
     total = np.zeros(nuclei.shape, np.float32)
     for plane, (low, high) in zip(body, plan.body_limits):
         total += np.clip((ndi.gaussian_filter(plane, wide / 20) - low) / (high - low), 0, 1)
@@ -238,4 +238,4 @@ def _bodies(
     mask = ndi.binary_fill_holes(ndi.binary_opening(mask, iterations=1)) | (nuclei > 0)
     # Down the brightness from the nucleus, and not much farther than another nucleus.
     surface = distance / wide - ndi.gaussian_filter(total, wide / 15)
-    return watershed(surface, nuclei, mask=mask).astype(np.int32)  # type: ignore[no-any-return]
+    return np.asarray(watershed(surface, nuclei, mask=mask), np.int32)

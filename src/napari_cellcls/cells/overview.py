@@ -78,4 +78,5 @@ def choose_patch(
 
 
 def _scaled(position: int, grid: np.ndarray, length: int, axis: int) -> int:
-    return min(int(position) * grid.shape[axis] // length, grid.shape[axis] - 1)  # type: ignore[no-any-return]
+    size = int(grid.shape[axis])
+    return min(position * size // length, size - 1)

@@ -85,7 +85,7 @@ def _whole(image: Image) -> Task[Cells]:
     corners = planes[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     note: tuple[str, ...] = ()
     if (corners == 0).all() and planes.any():
-        mask = planes.any(axis=0)  # type: ignore[assignment]
+        mask = np.asarray(planes.any(axis=0), bool)
         note = ("the black corners were taken as background",)
     labels = mask.astype(np.int32)
     yield Progress(1, 1, "taking the whole image as one cell")
@@ -162,4 +162,4 @@ def _scaled(image: Image, planes: np.ndarray) -> np.ndarray:
     if (low, high) == (0, 255):
         return planes
     scale = 255 / (high - low) if high > low else 1.0
-    return np.clip((planes.astype(np.float32) - low) * np.float32(scale), 0, 255)  # type: ignore[no-any-return]
+    return np.asarray(np.clip((planes.astype(np.float32) - low) * np.float32(scale), 0, 255))

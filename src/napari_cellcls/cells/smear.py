@@ -200,7 +200,7 @@ def _purple(density: np.ndarray, wide: float, plan: SmearPlan) -> np.ndarray:
     """Mark what is stained like a nucleus: absorbs red rather than blue, or far more than any cell."""
     red, green, blue = (ndi.gaussian_filter(plane, wide / 36) for plane in density)
     excess = red - blue - plan.hue * green
-    return (excess > _NUCLEAR * plan.contrast) | (red > plan.dense)  # type: ignore[no-any-return]
+    return np.asarray((excess > _NUCLEAR * plan.contrast) | (red > plan.dense), bool)
 
 
 def _without_glass(labels: np.ndarray, green: np.ndarray, plan: SmearPlan) -> np.ndarray:
@@ -208,9 +208,8 @@ def _without_glass(labels: np.ndarray, green: np.ndarray, plan: SmearPlan) -> np
     count = int(labels.max())
     area = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
     mean = np.bincount(labels.ravel(), green.ravel(), count + 1) / area
-    return np.where(mean > _GLASS * plan.threshold, np.arange(count + 1), 0).astype(np.int32)[  # type: ignore[no-any-return]
-        labels
-    ]
+    kept = np.where(mean > _GLASS * plan.threshold, np.arange(count + 1), 0)
+    return np.asarray(kept.astype(np.int32)[labels])
 
 
 def _white_cells(nuclear: np.ndarray, wide: float) -> np.ndarray:
@@ -218,7 +217,7 @@ def _white_cells(nuclear: np.ndarray, wide: float) -> np.ndarray:
     joined, count = ndi.label(ndi.binary_dilation(nuclear, iterations=max(1, int(0.1 * wide))))
     large = np.bincount(joined[nuclear], minlength=count + 1) > _WHITE_NUCLEUS * wide**2
     large[0] = False
-    return (np.cumsum(large) * large).astype(np.int32)[joined]  # type: ignore[no-any-return]
+    return np.asarray((np.cumsum(large) * large).astype(np.int32)[joined])
 
 
 def _kinds(

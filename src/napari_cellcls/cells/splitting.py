@@ -64,7 +64,7 @@ def radial_votes(density: np.ndarray, diameter: float, contrast: float) -> np.nd
         * len(_VOTE_RADII)
         / (2 * np.pi * (0.09 * diameter) ** 2)
     )
-    return ndi.gaussian_filter(votes.reshape(height, width), 0.09 * diameter) / full  # type: ignore[no-any-return]
+    return np.asarray(ndi.gaussian_filter(votes.reshape(height, width), 0.09 * diameter) / full)
 
 
 def fill_pallor(mask: np.ndarray, center: np.ndarray, diameter: float) -> np.ndarray:
@@ -76,7 +76,7 @@ def fill_pallor(mask: np.ndarray, center: np.ndarray, diameter: float) -> np.nda
     """
     area = np.pi * diameter**2 / 4
     mask = mask | _pale_centers(mask, center, area)
-    return mask | _pale_centers(_closed(mask, 0.08 * diameter), center, area)  # type: ignore[no-any-return]
+    return np.asarray(mask | _pale_centers(_closed(mask, 0.08 * diameter), center, area))
 
 
 def find_seeds(
@@ -85,7 +85,7 @@ def find_seeds(
     """Return one labelled seed per local maximum of ``height_map`` inside ``mask`` (int32)."""
     edge = max(3, int(0.22 * diameter) * 2 + 1)
     peaks = (height_map == ndi.maximum_filter(height_map, edge)) & mask & (height_map > least)
-    return ndi.label(peaks, np.ones((3, 3)))[0].astype(np.int32)  # type: ignore[no-any-return]
+    return np.asarray(ndi.label(peaks, np.ones((3, 3)))[0], np.int32)
 
 
 def merge_weak_cuts(
@@ -131,7 +131,7 @@ def merge_weak_cuts(
             moments[a] = joint
             peak[a] = max(peak[a], peak[b])
     roots = np.array([_root(parent, k) for k in range(count + 1)])
-    return np.unique(roots, return_inverse=True)[1].astype(np.int32)[labels]  # type: ignore[no-any-return]
+    return np.asarray(np.unique(roots, return_inverse=True)[1].astype(np.int32)[labels])
 
 
 def _moments(labels: np.ndarray, count: int) -> np.ndarray:
@@ -178,7 +178,7 @@ def _closed(mask: np.ndarray, radius: float) -> np.ndarray:
     # Through distances: an exact disc whose cost does not grow with the radius.
     pad = int(radius) + 2
     grown = ndi.distance_transform_edt(~np.pad(mask, pad)) <= radius
-    return (ndi.distance_transform_edt(grown) > radius)[pad:-pad, pad:-pad]  # type: ignore[no-any-return]
+    return np.asarray((ndi.distance_transform_edt(grown) > radius)[pad:-pad, pad:-pad])
 
 
 def _pale_centers(mask: np.ndarray, center: np.ndarray, area: float) -> np.ndarray:

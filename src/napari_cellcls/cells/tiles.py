@@ -148,4 +148,4 @@ def _owned(
         if cut:
             keep[line] = False
     keep[0] = False
-    return np.where(keep, np.arange(count + 1), 0).astype(np.int32)[labels]  # type: ignore[no-any-return]
+    return np.asarray(np.where(keep, np.arange(count + 1), 0).astype(np.int32)[labels])
