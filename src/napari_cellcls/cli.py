@@ -21,7 +21,7 @@ from napari_cellcls.vocabulary import CellClsError
 
 OK, UNFORESEEN, USAGE, SOME_FAILED, NOTHING, STOPPED = 0, 1, 2, 3, 4, 130
 
-_USAGE_CODES = frozenset({"MODEL-UNKNOWN", "MODEL-MISSING", "CHANNEL-OVERRIDE", "CHANNEL-SYNTAX"})
+_USAGE_CODES = frozenset({"MODEL-UNKNOWN", "MODEL-MISSING", "CHANNEL-UNKNOWN", "CHANNEL-SYNTAX"})
 
 # typer brings its own copy of click or uses the installed one, depending on its version; the base
 # of its usage errors is found without asking which.

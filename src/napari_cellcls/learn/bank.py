@@ -81,7 +81,7 @@ def draw(version: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.
         chosen = chosen[:, ::-1] if k & 1 else chosen
         chosen = chosen[:, :, ::-1] if k & 2 else chosen
         turned[symmetry == k] = chosen.swapaxes(1, 2) if k & 4 else chosen
-    return turned.astype(np.float32) * np.float32(1 / 255)
+    return np.asarray(turned, np.float32) * np.float32(1 / 255)
 
 
 def _key(images: np.ndarray, spec: Augmentation, versions: int, seed: int) -> str:

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Report:
     metrics : dict
         Flat numbers, the content of ``metrics.json``.
     rows : dict of str to dict
-        Lines of the text table: pooled, mean over folds, checked labels, each fold.
+        Entries of the text tables: pooled, mean over folds, checked labels, each fold.
     temperature : float
         Fitted on all out-of-fold logits: for a model trained on all data.
     worst : tuple of (str, int, float)
@@ -56,15 +56,22 @@ class Report:
     def text(self) -> str:
         """Return the report as plain text for a terminal."""
         worst = ", ".join(f"{name} {value:.3f} of {n}" for name, n, value in self.worst)
-        return "\n".join(
-            [
-                f"Protocol: {self.metrics['protocol']}",
-                metrics.text_table(self.rows, metrics.BINARY),
-                f"Temperature {self.temperature:.3f}",
-                f"Specificity at 93 % sensitivity {self.metrics['specificity_at_93']:.4f}",
-                f"Lowest accuracy by group: {worst}",
-            ]
-        )
+        single = {title: row for title, row in self.rows.items() if title.startswith("fold ")}
+        joined = {title: row for title, row in self.rows.items() if title not in single}
+        lines = [
+            f"Protocol: {self.metrics['protocol']}",
+            "In brackets: 95 % intervals, bootstrap over groups (patients).",
+            "",
+            metrics.text_table(joined, metrics.BINARY, turned=True),
+            "",
+        ]
+        if single:
+            lines += [metrics.text_table(single, metrics.BINARY), ""]
+        lines += [
+            f"Temperature {self.temperature:.3f}",
+            f"Specificity at 93 % sensitivity {self.metrics['specificity_at_93']:.4f}",
+        ]
+        return "\n".join([*lines, f"Lowest accuracy by group: {worst}"] if worst else lines)
 
 
 def summarize(
@@ -110,10 +117,15 @@ def summarize(
     }
     rows: dict[str, dict[str, Any]] = {"all cells": pooled}
     if len(folds) > 1:
-        rows["mean ± SD of folds"] = _mean_and_spread(list(folds.values()), len(labels))
+        limits = metrics.fold_mean_intervals(
+            probabilities, labels, groups, fold, positive=positive, resamples=resamples
+        )
+        mean = rows["mean ± SD of folds"] = _mean_of_folds(folds.values(), limits, len(labels))
         for name in metrics.BINARY:
-            pooled[f"{name}_fold_mean"] = rows["mean ± SD of folds"][name]
-            pooled[f"{name}_fold_sd"] = rows["mean ± SD of folds"][f"{name}_sd"]
+            pooled[f"{name}_fold_mean"] = mean[name]
+            pooled[f"{name}_fold_mean_low"] = mean[f"{name}_low"]
+            pooled[f"{name}_fold_mean_high"] = mean[f"{name}_high"]
+            pooled[f"{name}_fold_sd"] = mean[f"{name}_sd"]
     if clean is not None and not clean.all():
         rows["confirmed labels only"] = flat(clean, f"{protocol}; confirmed labels only")
         pooled["accuracy_clean"] = rows["confirmed labels only"]["accuracy"]
@@ -138,12 +150,16 @@ def cross_calibrated(logits: np.ndarray, labels: np.ndarray, fold: np.ndarray) -
     return result
 
 
-def _mean_and_spread(folds: Sequence[Mapping[str, float]], n: int) -> dict[str, Any]:
+def _mean_of_folds(
+    folds: Iterable[Mapping[str, float]], limits: Mapping[str, tuple[float, float]], n: int
+) -> dict[str, Any]:
+    folds = list(folds)
     entry: dict[str, Any] = {"n": n}
     for name in metrics.BINARY:
         values = [f[name] for f in folds]
         entry[name] = round(float(np.mean(values)), 5)
         entry[f"{name}_sd"] = round(float(np.std(values, ddof=1)), 5)
+        entry[f"{name}_low"], entry[f"{name}_high"] = (round(v, 5) for v in limits[name])
     return entry
 
 

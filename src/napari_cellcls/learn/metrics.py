@@ -156,6 +156,53 @@ def clustered_intervals(
     dict of str to (float, float)
         For each of ``BINARY``. The AUC uses 4,096 score bins of equal count (error below 1e-3).
     """
+    samples = _resampled(probabilities, labels, groups, positive, resamples, seed)
+    return _limits(samples, level)
+
+
+def fold_mean_intervals(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    groups: Sequence[str] | np.ndarray,
+    fold: np.ndarray,
+    *,
+    positive: int = 0,
+    resamples: int = 2000,
+    seed: int = 42,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Return bootstrap intervals of the mean over folds: groups are drawn within their fold.
+
+    Parameters
+    ----------
+    probabilities, labels, groups, positive, resamples, seed, level
+        As for :func:`clustered_intervals`.
+    fold : numpy.ndarray
+        ``(N,)``; groups must not cross folds.
+    """
+    groups = np.asarray(groups, dtype=str)
+    found = [
+        _resampled(probabilities[own], labels[own], groups[own], positive, resamples, seed + 1 + i)
+        for i, own in enumerate(fold == f for f in np.unique(fold))
+    ]
+    return _limits({name: np.mean([s[name] for s in found], axis=0) for name in BINARY}, level)
+
+
+def _limits(samples: Mapping[str, np.ndarray], level: float) -> dict[str, tuple[float, float]]:
+    tail = 100 * (1 - level) / 2
+    limits = {name: np.nanpercentile(samples[name], [tail, 100 - tail]) for name in BINARY}
+    return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
+
+
+def _resampled(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    groups: Sequence[str] | np.ndarray,
+    positive: int,
+    resamples: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Return each metric of each bootstrap sample of groups, ``(resamples,)``."""
     names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     n_groups = len(names)
     drawn = np.random.default_rng(seed).multinomial(
@@ -172,9 +219,7 @@ def clustered_intervals(
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = drawn @ _table(group, bins, n_groups, _BINS, confidence - hit)
     samples["ece"] = np.abs(gaps).sum(1) / counts.sum(1)
-    tail = 100 * (1 - level) / 2
-    limits = {name: np.nanpercentile(samples[name], [tail, 100 - tail]) for name in BINARY}
-    return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
+    return samples
 
 
 def _table(
@@ -234,8 +279,23 @@ def flat_metrics(
     return flat
 
 
-def text_table(rows: Mapping[str, Mapping[str, Any]], columns: Sequence[str] = BINARY) -> str:
-    """Return a plain text table: one line per entry, intervals in brackets where known."""
+def text_table(
+    rows: Mapping[str, Mapping[str, Any]],
+    columns: Sequence[str] = BINARY,
+    *,
+    turned: bool = False,
+) -> str:
+    """Return a plain text table, intervals in brackets where known.
+
+    Parameters
+    ----------
+    rows : mapping of str to mapping
+        Title and numbers of each entry.
+    columns : sequence of str
+        The numbers to show.
+    turned : bool
+        One line per number instead of one per entry: long cells then fit a terminal.
+    """
 
     def cell(entry: Mapping[str, Any], name: str) -> str:
         if entry.get(name) is None:
@@ -252,8 +312,9 @@ def text_table(rows: Mapping[str, Mapping[str, Any]], columns: Sequence[str] = B
         [title, *(cell(entry, name) for name in columns), f"{int(entry.get('n', 0)):,}"]
         for title, entry in rows.items()
     ]
-    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-    lines = [
-        "  ".join(text.ljust(w) for text, w in zip(line, widths)).rstrip() for line in [head, *body]
-    ]
+    grid = [head, *body]
+    if turned:
+        grid = [list(line) for line in zip(*grid)]
+    widths = [max(map(len, column)) for column in zip(*grid)]
+    lines = ["  ".join(text.ljust(w) for text, w in zip(line, widths)).rstrip() for line in grid]
     return "\n".join([lines[0], "-" * sum(widths, 2 * (len(widths) - 1)), *lines[1:]])
