@@ -150,7 +150,7 @@ def test_deleting_the_image_in_the_middle_of_a_run_stops_it(
     qtbot.waitUntil(lambda: widget.session.image is None, timeout=10_000)
     assert not widget.controller.runner.running
     assert not our_layers(smear_viewer)
-    assert not widget.run.classify_button.isEnabled()
+    qtbot.waitUntil(lambda: not widget.run.classify_button.isEnabled(), timeout=5_000)
     assert "no image" in widget.run.classify_button.toolTip()
 
 

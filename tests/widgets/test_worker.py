@@ -159,20 +159,3 @@ def test_a_newer_run_silences_the_older_one(qtbot: Any) -> None:
     go.set()
     qtbot.wait(100)
     assert log.events == [("ended", None), ("succeeded", 2), ("ended", None)]
-
-
-def test_no_worker_thread_collects_cycles(qtbot: Any) -> None:
-    # Qt and OpenGL objects freed by a worker thread crash the window.
-    import gc
-
-    runner = Runner()
-    seen: list[bool] = []
-
-    def look() -> Any:
-        seen.append(gc.isenabled())
-        yield Progress(1, 1, "looked")
-
-    with qtbot.waitSignal(runner.ended, timeout=20_000):
-        runner.start(look, "test")
-    qtbot.waitUntil(gc.isenabled, timeout=20_000)
-    assert seen == [False]

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_cellcls.widgets import defaults
+from napari_cellcls.widgets.canvas import CanvasGuard
 from napari_cellcls.widgets.controller import Controller
 from napari_cellcls.widgets.hover import Hover
 from napari_cellcls.widgets.notices import notices
@@ -45,6 +46,7 @@ class ClassifyWidget(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
         self._soon.timeout.connect(self._render_common)
+        self.canvas_guard = CanvasGuard(napari_viewer, self)
         self.controller = Controller(napari_viewer, self)
         self.session = self.controller.session
         self.hover = Hover(napari_viewer, self.session, self.controller.layers, self.input_card, self)

@@ -7,7 +7,6 @@ results of work the user gave up on. :class:`Runner` closes all three.
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 import traceback
@@ -90,34 +89,6 @@ def unexpected(error: BaseException) -> TaskError:
     )
 
 
-class Collector:
-    """Keeps Python's cycle collector out of worker threads.
-
-    Qt widgets and OpenGL objects of removed layers die in reference cycles. A collection in a worker
-    thread frees them there, beside a main thread that draws: a segmentation fault. While workers
-    run, automatic collection rests; the reference counts free all but cycles as ever.
-    """
-
-    running = 0
-    was_enabled = True
-
-    @classmethod
-    def rest(cls) -> None:
-        """Collect now, in the main thread, and not again until :meth:`resume`."""
-        if cls.running == 0:
-            cls.was_enabled = gc.isenabled()
-            gc.collect(1)
-            gc.disable()
-        cls.running += 1
-
-    @classmethod
-    def resume(cls) -> None:
-        """Collect as before once the last worker has ended."""
-        cls.running -= 1
-        if cls.running == 0 and cls.was_enabled:
-            gc.enable()
-
-
 class Runner(QObject):
     """Runs one task at a time; a newer task or a cancel makes the older one silent.
 
@@ -146,7 +117,6 @@ class Runner(QObject):
         """Start a task made by ``make`` in a worker thread; a running one is canceled first."""
         self.cancel()
         self._run = _Run(self, make, title)
-        Collector.rest()
         self._run.worker.start()
 
     def cancel(self) -> None:
@@ -183,8 +153,6 @@ class _Run(QObject):
         self.worker.returned.connect(self._on_returned)
         self.worker.errored.connect(self._on_errored)
         self.worker.finished.connect(self._on_finished)
-        # Not a method of this object: the dock may be gone before its last worker ends.
-        self.worker.finished.connect(Collector.resume)
 
     def _on_yielded(self, step: Progress) -> None:
         if not self.job.stop.is_set():
