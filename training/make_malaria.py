@@ -255,7 +255,7 @@ cell finding of another laboratory lower the accuracy; correct some cells of you
 
 ## Check it
 
-    python -m napari_cellcls.learn.evaluate training/folds/malaria_thin_smear --data DATA
+    cellcls evaluate {manifest.name} --data DATA --protocol patient-5fold
 
 runs the five fold models again; no training is needed. How they were trained: `training/README.md`,
 `training/recipes/{manifest.provenance.recipe}.yaml`, seed {job.training.seed}, {manifest.provenance.created}.

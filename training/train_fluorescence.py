@@ -1,6 +1,7 @@
-"""Simulate fluorescence cells and train the `hpa-localization` starter model on a machine with a GPU.
+"""Simulate fluorescence cells and train the `hpa-localization` starter model.
 
-Needs NumPy, SciPy, scikit-image, pandas, pydantic, PyYAML, safetensors and Keras 3 with any backend:
+Runs anywhere: minutes on a GPU, hours on a laptop. Needs NumPy, SciPy, scikit-image, pandas,
+pydantic, PyYAML, safetensors and Keras 3 with any backend:
 
     PYTHONPATH=src:. KERAS_BACKEND=torch python training/train_fluorescence.py --out OUT
 

@@ -1,7 +1,7 @@
-"""Train the malaria fold models and the final model on a bare machine, within a time budget.
+"""Train the malaria fold models and the final model, several at once, within a time budget.
 
-Needs NumPy, safetensors, pydantic and Keras 3 with any backend. One process per fold, several at once, because
-a small network leaves most of a GPU idle. See training/README.md.
+Needs NumPy, safetensors, pydantic and Keras 3 with any backend, with or without a GPU. One process per fold:
+a small network fills neither a GPU nor several cores by itself. See training/README.md.
 
     PYTHONPATH=src KERAS_BACKEND=torch python training/train_folds.py --data malaria.npz --out OUT \
         --name resnet --arch cell_resnet --epochs 40 --augment strong --folds 0,1,2,3,4,all
