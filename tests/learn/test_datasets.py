@@ -12,6 +12,7 @@ from PIL import Image
 
 from napari_cellcls.learn.datasets import CellSet, open_dataset, patient_of
 from napari_cellcls.vocabulary import DataError, finish
+from tests.learn import toy
 
 
 def _png(value: int) -> bytes:
@@ -51,6 +52,13 @@ def test_patient_tables_have_no_header(folder: Path) -> None:
         _open(folder)
     (folder / "patientid_cellmapping_parasitized.csv").write_text("C9P4thinF,odd.png\n")
     assert "C9" in _open(folder).groups.tolist()
+
+
+def test_the_first_row_of_a_patient_table_counts(tmp_path: Path) -> None:
+    data = finish(open_dataset(toy.write_malaria(tmp_path / "cell_images"), size=toy.SIZE))
+    assert data.counts == {"Parasitized": 16, "Uninfected": 16}
+    assert data.groups[data.names == "IMG_1_cell_0.png"].tolist() == ["C1", "C1"]
+    assert set(data.groups) == set(toy.PATIENTS)
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -36,3 +36,33 @@ def test_original_size_crops_are_read(shared_data: Path) -> None:
     for path in sorted(folder.glob("*.png"))[:40]:
         image = _decode(_Row(path.name, "", patient_of(path.name), path), 50)
         assert image is not None and image.shape == (50, 50, 3) and (image.max(-1) == 0).any()
+
+
+def test_folders_as_published_are_the_same_cells(shared_data: Path, tmp_path: Path) -> None:
+    """The layout of the published archive: class folders and patient tables without a header."""
+    import csv
+    import io
+
+    import pandas as pd
+    from PIL import Image
+
+    table = pd.read_parquet(
+        shared_data / "malaria_nih_50px.parquet", columns=["name", "label", "patient", "image"]
+    )
+    table = table.groupby("label").sample(150, random_state=0)
+    root = tmp_path / "cell_images"
+    for label, rows in table.groupby("label"):
+        (root / str(label)).mkdir(parents=True)
+        for name, image in zip(rows["name"], rows["image"]):
+            Image.open(io.BytesIO(image)).convert("RGB").save(root / str(label) / name)
+        path = root / f"patientid_cellmapping_{str(label).lower()}.csv"
+        with path.open("w", newline="") as stream:
+            csv.writer(stream).writerows(zip(rows["patient"], rows["name"]))
+    table.to_parquet(tmp_path / "part.parquet")
+    folders = finish(open_dataset(root, size=50))
+    parquet = finish(open_dataset(tmp_path / "part.parquet", size=50))
+    assert folders.counts == {"Parasitized": 150, "Uninfected": 150}
+    order = [np.lexsort((d.names, d.labels)) for d in (folders, parquet)]
+    for field in ("names", "labels", "groups", "images"):
+        ours, theirs = (getattr(d, field)[o] for d, o in zip((folders, parquet), order))
+        assert np.array_equal(ours, theirs), field
