@@ -6,7 +6,8 @@ by window from an image larger than memory gives the same numbers as cutting at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from napari_cellcls.vocabulary import CellsError, CropSpec, Normalization
 
 _TILE = 1024
 _SAMPLES = 1 << 21
-_EXACT_FLOAT32 = 1 << 24
 
 
 def cut(
@@ -93,14 +93,18 @@ def iter_crops(
     waiting: list[np.ndarray] = []
     held = 0
     for rows, crops in _by_window(image, cells, spec, limits, indices, every, batch_size):
+        if not held and len(rows) == batch_size:
+            yield rows, crops
+            continue
         waiting_rows.append(rows)
         waiting.append(crops)
         held += len(rows)
         while held >= batch_size:
             all_rows, all_crops = np.concatenate(waiting_rows), np.concatenate(waiting)
             yield all_rows[:batch_size], all_crops[:batch_size]
-            waiting_rows, waiting = [all_rows[batch_size:]], [all_crops[batch_size:]]
             held -= batch_size
+            waiting_rows = [all_rows[batch_size:]] if held else []
+            waiting = [all_crops[batch_size:]] if held else []
     if held:
         yield np.concatenate(waiting_rows), np.concatenate(waiting)
 
@@ -158,56 +162,96 @@ def _by_window(
         )
     place = frames(cells.table.iloc[chosen], spec, image.pixel_size_um)
     ids = cells.ids[chosen]
-    center = (place[:, :2] + place[:, 2:] / 2) // _TILE
+    in_memory = isinstance(image.data, np.ndarray) and isinstance(cells.labels, np.ndarray)
+    center = (place[:, :2] + place[:, 2:] / 2) // (max(image.shape) if in_memory else _TILE)
     tile = np.lexsort((center[:, 1], center[:, 0]))
     new = np.any(np.diff(center[tile], axis=0) != 0, axis=1)
     for group in np.split(tile, np.flatnonzero(new) + 1) if len(tile) else []:
-        stack, origin, names = _read(image, cells, spec, limits, indices, place[group], ids[group])
+        window = _Window.around(image, cells, spec, limits, indices, place[group])
         for begin in range(0, len(group), most):
-            part = slice(begin, begin + most)
-            crops = sample(
-                stack,
-                place[group[part]],
-                spec.size,
-                names[part] if spec.mask else None,
-                origin,
-                keep=len(indices),
-            )
-            if spec.fill:
-                crops += np.float32(spec.fill)
-            yield group[part], crops
+            part = group[begin : begin + most]
+            yield part, window.cut(place[part], ids[part])
 
 
-def _read(
-    image: Image,
-    cells: Cells,
-    spec: CropSpec,
-    limits: np.ndarray,
-    indices: tuple[int | None, ...],
-    place: np.ndarray,
-    ids: np.ndarray,
-) -> tuple[np.ndarray, tuple[int, int], np.ndarray]:
-    """Read the region all frames need: normalized planes (and labels) interleaved, less fill."""
-    shape = np.array(image.shape)
-    low = np.clip(np.floor(place[:, :2].min(axis=0)).astype(int), 0, shape - 1)
-    high = np.clip(
-        np.ceil((place[:, :2] + place[:, 2:]).max(axis=0)).astype(int) + 1, low + 1, shape
-    )
-    window = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
-    count = len(indices) + spec.mask
-    # Three planes are padded to four: rows of 16 bytes are moved much faster.
-    stack = np.zeros((*(high - low), 4 if count == 3 else count), np.float32)
-    present = [k for k, index in enumerate(indices) if index is not None]
-    planes = image.planes(tuple(indices[k] for k in present), window)  # type: ignore[misc]
-    for k, plane in zip(present, planes):
-        stack[..., k] = _normalized(plane, *limits[k]) - np.float32(spec.fill)
-    names = ids.astype(np.float32)
-    if spec.mask:
-        labels = np.asarray(cells.labels[window])
-        if int(ids.max()) >= _EXACT_FLOAT32:
-            labels, names = _renumbered(labels, ids)
-        stack[..., -1] = labels
-    return stack, (int(low[0]), int(low[1])), names
+@dataclass(frozen=True)
+class _Window:
+    """The pixels that some frames need, and the rule that makes crops of them.
+
+    ``planes`` are as stored, None where the model has an input the image lacks; ``origin`` is the
+    position of their first pixel in the whole image.
+    """
+
+    planes: tuple[np.ndarray | None, ...]
+    labels: np.ndarray | None
+    origin: tuple[int, int]
+    shape: tuple[int, int]
+    spec: CropSpec
+    limits: np.ndarray
+
+    @classmethod
+    def around(
+        cls, image: Image, cells: Cells, spec: CropSpec, limits: np.ndarray,
+        indices: tuple[int | None, ...], place: np.ndarray,
+    ) -> _Window:  # fmt: skip
+        """Read the region all frames need; arrays in memory are not copied."""
+        shape = np.array(image.shape)
+        low = np.clip(np.floor(place[:, :2].min(axis=0)).astype(int), 0, shape - 1)
+        high = np.clip(
+            np.ceil((place[:, :2] + place[:, 2:]).max(axis=0)).astype(int) + 1, low + 1, shape
+        )
+        window = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
+        planes: list[np.ndarray | None] = [None] * len(indices)
+        present = [k for k, index in enumerate(indices) if index is not None]
+        if isinstance(image.data, np.ndarray):
+            for k in present:
+                planes[k] = image.data[indices[k]][window]
+        else:
+            read = image.planes(tuple(indices[k] for k in present), window)  # type: ignore[misc]
+            for k, plane in zip(present, read):
+                planes[k] = plane
+        labels = np.asarray(cells.labels[window]) if spec.mask else None
+        origin = (int(low[0]), int(low[1]))
+        return cls(tuple(planes), labels, origin, tuple((high - low).tolist()), spec, limits)
+
+    def cut(self, place: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Cut frames; what is outside the image or belongs to another label is ``fill``."""
+        factors = self._factors()
+        count, fill, (y0, x0) = len(self.planes), np.float32(self.spec.fill), self.origin
+        plain = factors is not None
+
+        def read(i: int, y: np.ndarray | slice, x: slice, out: Sequence[np.ndarray]) -> None:
+            rows = slice(y.start - y0, y.stop - y0) if isinstance(y, slice) else y - y0
+            area = (rows, slice(x.start - x0, x.stop - x0))
+            own = None if self.labels is None else self.labels[area] == ids[i]
+            for k, plane in enumerate(self.planes):
+                if plane is None:
+                    # The same as everywhere outside: nothing but fill.
+                    continue
+                values = plane[area]
+                if not plain:
+                    values = _normalized(values, *self.limits[k]) - fill
+                out[k][...] = values if own is None else values * own
+
+        bounds = (y0, y0 + self.shape[0], x0, x0 + self.shape[1])
+        crops = sample(read, count, place, self.spec.size, bounds, factors)
+        if fill:
+            crops += fill
+        return crops
+
+    def _factors(self) -> list[float] | None:
+        """Return one factor per plane where normalizing is nothing but that, else None.
+
+        Then it is done last, on the crops: sampling is linear.
+        """
+        if self.spec.fill or self.limits[:, 0].any():
+            return None
+        for plane, (_, white) in zip(self.planes, self.limits):
+            if plane is not None and not (
+                plane.dtype.kind == "u" and plane.dtype.itemsize <= 2
+                and white >= np.iinfo(plane.dtype).max
+            ):  # fmt: skip
+                return None
+        return [1 / white if white > 0 else 0.0 for _, white in self.limits]
 
 
 def _normalized(plane: np.ndarray, black: float, white: float) -> np.ndarray:
@@ -217,13 +261,6 @@ def _normalized(plane: np.ndarray, black: float, white: float) -> np.ndarray:
     if plane.dtype.kind == "f":
         values = np.nan_to_num(values, nan=0.0)
     return np.clip(values, 0, 1, out=values)
-
-
-def _renumbered(labels: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    known = np.unique(ids)
-    spot = np.searchsorted(known, labels)
-    hit = (spot < len(known)) & (known[np.minimum(spot, len(known) - 1)] == labels)
-    return np.where(hit, spot + 1, 0), (np.searchsorted(known, ids) + 1).astype(np.float32)
 
 
 def _check_channels(image: Image, indices: tuple[int | None, ...]) -> None:
