@@ -206,7 +206,9 @@ class ClassScheme:
     multi_label: bool = False
 
     @classmethod
-    def from_names(cls, names: tuple[str, ...] | list[str], *, multi_label: bool = False) -> ClassScheme:
+    def from_names(
+        cls, names: tuple[str, ...] | list[str], *, multi_label: bool = False
+    ) -> ClassScheme:
         """Build a scheme with ids made from the names and the default palette."""
         return cls(
             tuple(

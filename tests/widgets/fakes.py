@@ -41,7 +41,9 @@ def manifest(**changes: Any) -> Manifest:
 def rgb_image(array: np.ndarray, pixel_um: float | None = 0.12) -> Image:
     """Return an RGB image of a ``(Y, X, 3)`` uint8 array."""
     roles = (ChannelRole.RGB_RED, ChannelRole.RGB_GREEN, ChannelRole.RGB_BLUE)
-    channels = tuple(Channel(r.value[4:], r, c) for r, c in zip(roles, ("#ff0000", "#00ff00", "#0000ff")))
+    channels = tuple(
+        Channel(r.value[4:], r, c) for r, c in zip(roles, ("#ff0000", "#00ff00", "#0000ff"))
+    )
     size = None if pixel_um is None else (pixel_um, pixel_um)
     return Image(np.moveaxis(array, -1, 0), channels, "field", is_rgb=True, pixel_size_um=size)
 

@@ -12,11 +12,18 @@ MICRONS = {"scale": (0.2, 0.2), "units": ("um", "um")}
 
 
 def test_channels_of_one_file_are_one_image_and_rgb_stands_alone() -> None:
-    one = [Image(PLANE, name=f"a: {n}", metadata={META: {"path": "a.tif", "name": "a"}}) for n in ("x", "y")]
+    one = [
+        Image(PLANE, name=f"a: {n}", metadata={META: {"path": "a.tif", "name": "a"}})
+        for n in ("x", "y")
+    ]
     two = Image(PLANE, name="b", metadata={META: {"path": "b.tif"}})
     rgb = Image(np.zeros((20, 30, 3), np.uint8), rgb=True, name="photo")
     found = choices.image_choices([one[0], two, rgb, one[1]])
-    assert [(c.name, len(c.layers), c.is_rgb) for c in found] == [("a", 2, False), ("b", 1, False), ("photo", 1, True)]
+    assert [(c.name, len(c.layers), c.is_rgb) for c in found] == [
+        ("a", 2, False),
+        ("b", 1, False),
+        ("photo", 1, True),
+    ]
 
 
 def test_layers_without_metadata_belong_together_by_shape_and_scale() -> None:
@@ -34,9 +41,12 @@ def test_our_own_layers_are_never_offered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("units", "expected"), [(("um", "um"), (0.2, 0.2)), (("nm", "nm"), (0.0002, 0.0002)), (("pixel", "pixel"), None)]
+    ("units", "expected"),
+    [(("um", "um"), (0.2, 0.2)), (("nm", "nm"), (0.0002, 0.0002)), (("pixel", "pixel"), None)],
 )
-def test_pixel_size_comes_from_scale_and_units(units: tuple[str, str], expected: tuple[float, float] | None) -> None:
+def test_pixel_size_comes_from_scale_and_units(
+    units: tuple[str, str], expected: tuple[float, float] | None
+) -> None:
     found = choices.pixel_size_um(Image(PLANE, scale=(0.2, 0.2), units=units))
     assert found == (pytest.approx(expected) if expected is not None else None)
 
@@ -48,7 +58,13 @@ def test_the_displayed_plane_is_taken() -> None:
 
 
 def test_to_image_keeps_names_pixel_size_and_what_the_reader_knew() -> None:
-    told = {"path": "a.tif", "scene": "S1", "notes": ["12 bit"], "value_range": [0, 4095], "channel": "DAPI"}
+    told = {
+        "path": "a.tif",
+        "scene": "S1",
+        "notes": ["12 bit"],
+        "value_range": [0, 4095],
+        "channel": "DAPI",
+    }
     layer = Image(PLANE, name="a: DAPI", colormap="blue", metadata={META: told}, **MICRONS)
     image = choices.to_image(choices.image_choices([layer])[0], (0, 0))
     assert image.channels[0].name == "DAPI"

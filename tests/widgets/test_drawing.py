@@ -32,10 +32,14 @@ def test_touching_cells_of_one_class_keep_their_own_outlines() -> None:
 
 
 @given(
-    hnp.arrays(np.int64, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 4)),
+    hnp.arrays(
+        np.int64, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 4)
+    ),
     st.integers(1, 3),
 )
-def test_outline_never_leaves_the_cells_and_grows_with_its_width(labels: np.ndarray, width: int) -> None:
+def test_outline_never_leaves_the_cells_and_grows_with_its_width(
+    labels: np.ndarray, width: int
+) -> None:
     thin, thick = (drawing.inner_outline(labels, w) for w in (width, width + 1))
     assert not thin[labels == 0].any()
     assert not (thin & ~thick).any()
@@ -81,7 +85,9 @@ def test_color_table_names_classes_then_no_class_unclassified_left_out() -> None
 
 def test_feature_row_number_is_the_label() -> None:
     cells = cells_of(squares((2, 5)))
-    frame = drawing.feature_table(cells, predictions_of(cells, np.array([[0.9, 0.1], [0.2, 0.8]]), SCHEME))
+    frame = drawing.feature_table(
+        cells, predictions_of(cells, np.array([[0.9, 0.1], [0.2, 0.8]]), SCHEME)
+    )
     assert list(frame.index) == list(frame["index"]) == [0, 1, 2, 3, 4, 5]
     assert frame.loc[5, "class"] == "Uninfected"
     assert frame.loc[2, "confidence"] == pytest.approx(0.9)
@@ -98,6 +104,8 @@ def test_sparse_ids_get_one_row_each() -> None:
 def test_many_classes_show_the_runner_up_instead_of_a_column_each() -> None:
     cells = cells_of(squares((1,)))
     scheme = ClassScheme.from_names(tuple("abcdef"), multi_label=True)
-    frame = drawing.feature_table(cells, predictions_of(cells, np.array([[0.1, 0.9, 0.7, 0, 0, 0]]), scheme))
+    frame = drawing.feature_table(
+        cells, predictions_of(cells, np.array([[0.1, 0.9, 0.7, 0, 0, 0]]), scheme)
+    )
     assert frame.loc[1, "next best"] == "c 0.70"
     assert not [c for c in frame.columns if c.startswith("p ")]

@@ -31,13 +31,15 @@ def test_a_released_model_at_its_own_scale_needs_no_notice() -> None:
 
 
 def test_a_starter_model_says_so() -> None:
-    assert ("warning", "Starter model: trained on simulated images, no accuracy claim on real ones.") in notices(
-        session_of(level="starter")
-    )
+    assert (
+        "warning",
+        "Starter model: trained on simulated images, no accuracy claim on real ones.",
+    ) in notices(session_of(level="starter"))
 
 
 @pytest.mark.parametrize(
-    ("pixel_um", "words"), [(0.5, "Scale far off: 0.5 µm"), (0.02, "Scale far off: 0.02 µm"), (None, "no pixel size")]
+    ("pixel_um", "words"),
+    [(0.5, "Scale far off: 0.5 µm"), (0.02, "Scale far off: 0.02 µm"), (None, "no pixel size")],
 )
 def test_the_scale_is_checked(pixel_um: float | None, words: str) -> None:
     assert words in texts(session_of(pixel_um, pixel_size_um=[0.1, 0.15]))

@@ -18,7 +18,13 @@ from napari_cellcls.widgets.panels.run import RunPanel, time_left
 from napari_cellcls.widgets.panels.thresholds import ThresholdsPanel
 
 SCHEME = ClassScheme.from_names(("Parasitized", "Uninfected"))
-ERROR = ImageError("The file is cut off.", code="IMG-TRUNC", path="a.tif", why="3 of 4 bytes", remedy="Copy it again.")
+ERROR = ImageError(
+    "The file is cut off.",
+    code="IMG-TRUNC",
+    path="a.tif",
+    why="3 of 4 bytes",
+    remedy="Copy it again.",
+)
 
 
 @pytest.fixture
@@ -69,7 +75,10 @@ def test_an_empty_menu_says_what_to_do(parent: QWidget) -> None:
 
 def test_choosing_a_channel_by_hand_and_taking_it_back(parent: QWidget, qtbot: Any) -> None:
     panel = ChannelsPanel(parent)
-    inputs = (InputPlane(ChannelRole.NUCLEUS, "Nucleus"), InputPlane(ChannelRole.ER, "ER", optional=True))
+    inputs = (
+        InputPlane(ChannelRole.NUCLEUS, "Nucleus"),
+        InputPlane(ChannelRole.ER, "ER", optional=True),
+    )
     panel.show_mapping(inputs, ("DAPI", "GFP"), (0, None), ("name contains 'DAPI'", ""), {})
     assert panel.menus["nucleus"].currentText() == "DAPI"
     assert panel.menus["er"].value == AUTOMATIC
@@ -131,7 +140,12 @@ def test_the_buttons_say_why_they_are_dead(parent: QWidget) -> None:
 
 @pytest.mark.parametrize(
     ("step", "expected"),
-    [((0, 10, 5), ""), ((5, 10, 0.5), ""), ((5, 10, 20), "about 20 s left"), ((1, 10, 60), "about 9 min left")],
+    [
+        ((0, 10, 5), ""),
+        ((5, 10, 0.5), ""),
+        ((5, 10, 20), "about 20 s left"),
+        ((1, 10, 60), "about 9 min left"),
+    ],
 )
 def test_time_left(step: tuple[int, int, float], expected: str) -> None:
     assert time_left(*step) == expected
@@ -153,7 +167,9 @@ def test_fractions_carry_their_interval() -> None:
 def test_parasitemia_says_why_it_is_not_corrected() -> None:
     from napari_cellcls.counting import undefined
 
-    words = parasitemia_words({"apparent": wilson(31, 1284), "corrected": undefined("no specificity")})
+    words = parasitemia_words(
+        {"apparent": wilson(31, 1284), "corrected": undefined("no specificity")}
+    )
     assert "Parasitemia 2.4 % (1.7–3.4)" in words
     assert "Not corrected for the model's errors: no specificity." in words
     assert "Research use only" in words

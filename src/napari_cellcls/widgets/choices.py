@@ -39,7 +39,6 @@ class ImageChoice:
         return f"{kind}, {x} × {y} pixels{names}"
 
 
-
 def is_ours(layer: Any) -> bool:
     """Tell whether a session draws this layer."""
     return bool(layer.metadata.get(META, {}).get(OURS, False))
@@ -65,7 +64,9 @@ def image_choices(layers: Iterable[Any]) -> list[ImageChoice]:
 
 def labels_choices(layers: Iterable[Any]) -> list[Any]:
     """Return the Labels layers a user can take as cells."""
-    return [layer for layer in layers if isinstance(layer, napari.layers.Labels) and not is_ours(layer)]
+    return [
+        layer for layer in layers if isinstance(layer, napari.layers.Labels) and not is_ours(layer)
+    ]
 
 
 def plane_shape(layer: Any) -> tuple[int, int]:

@@ -81,8 +81,12 @@ class Controller(QObject):
             self.use_image(self._preferred(found))
         if self.labels_layer is not None and self.labels_layer not in self.viewer.layers:
             self.labels_layer = None
-            self.use_cells(defaults.default_method(self.session.image) if self.session.image else None)
-        self.view.inputs.image.fill(defaults.image_options(found), self.choice, empty="open an image first")
+            self.use_cells(
+                defaults.default_method(self.session.image) if self.session.image else None
+            )
+        self.view.inputs.image.fill(
+            defaults.image_options(found), self.choice, empty="open an image first"
+        )
         self._fill_cells()
 
     def use_image(self, choice: choices.ImageChoice | None) -> None:
@@ -209,7 +213,10 @@ class Controller(QObject):
 
     @staticmethod
     def _find_at_once(image: Image) -> bool:
-        return preferences().find_cells_at_once and image.shape[0] * image.shape[1] <= _FIND_AT_ONCE_PIXELS
+        return (
+            preferences().find_cells_at_once
+            and image.shape[0] * image.shape[1] <= _FIND_AT_ONCE_PIXELS
+        )
 
     def _on_layers(self, _event: Any) -> None:
         self._later.start()

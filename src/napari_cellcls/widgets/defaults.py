@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from napari_cellcls.models.runtime import Choice, EngineReport
 
 METHOD_TEXTS: dict[Method, tuple[str, str]] = {
-    "smear": ("Find: blood smear", "Red cells of a stained smear; white cells, platelets and clumps are left out"),
-    "fluorescence": ("Find: fluorescence", "Nuclei, then whole cells from a cell channel or by expansion"),
+    "smear": (
+        "Find: blood smear",
+        "Red cells of a stained smear; white cells, platelets and clumps are left out",
+    ),
+    "fluorescence": (
+        "Find: fluorescence",
+        "Nuclei, then whole cells from a cell channel or by expansion",
+    ),
     "whole": ("Whole image", "The image is one ready cell, cut out already"),
 }
 ENGINE_TEXTS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "tensorflow": "TensorFlow"}
@@ -40,7 +46,11 @@ def _misfit(image: Image | None, entry: ModelEntry) -> tuple[int, int, int]:
     manifest = entry.manifest
     assert manifest is not None
     unlike = int(image is not None and manifest.cells != default_method(image))
-    return (int(not manifest.classes), unlike + 2 * int(not _fits(image, entry)), _LEVEL_ORDER[manifest.level])
+    return (
+        int(not manifest.classes),
+        unlike + 2 * int(not _fits(image, entry)),
+        _LEVEL_ORDER[manifest.level],
+    )
 
 
 def _fits(image: Image | None, entry: ModelEntry) -> bool:
@@ -83,7 +93,11 @@ def model_options(entries: Iterable[ModelEntry]) -> list[Option]:
     for entry in entries:
         manifest = entry.manifest
         if manifest is None:
-            why = "" if entry.error is None else f"{entry.error.what} {entry.error.why} [{entry.error.code}]"
+            why = (
+                ""
+                if entry.error is None
+                else f"{entry.error.what} {entry.error.why} [{entry.error.code}]"
+            )
             options.append(Option(entry.name, str(entry.path), why_not=why or "cannot be read"))
             continue
         level = "" if manifest.level == "released" else f" ({manifest.level})"
@@ -115,5 +129,7 @@ def engine_options(
         tip = f"{report.note} Version {report.version}."
         options.append(Option(name, (report.name, "auto"), tip))
         if len(report.devices) > 1:
-            options += [Option(f"{name}: {d.upper()}", (report.name, d), tip) for d in report.devices]
+            options += [
+                Option(f"{name}: {d.upper()}", (report.name, d), tip) for d in report.devices
+            ]
     return options

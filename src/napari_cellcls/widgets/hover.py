@@ -24,7 +24,12 @@ class Hover(QObject):
     """Keeps the input card on the cell under the cursor; before any hover, on a typical one."""
 
     def __init__(
-        self, viewer: napari.viewer.Viewer, session: Session, layers: SessionLayers, card: InputCard, parent: QObject
+        self,
+        viewer: napari.viewer.Viewer,
+        session: Session,
+        layers: SessionLayers,
+        card: InputCard,
+        parent: QObject,
     ) -> None:
         super().__init__(parent)
         self.viewer, self.session, self.layers, self.card = viewer, session, layers, card

@@ -30,7 +30,12 @@ def _no_cells(session: Session) -> list[Notice]:
     level = "info" if len(cells) else "warning"
     notes: list[Notice] = [(level, note) for note in cells.notes]
     if not len(cells) and not notes:
-        notes.append(("warning", "No cells found. Try another way under Cells, or a Labels layer of your own."))
+        notes.append(
+            (
+                "warning",
+                "No cells found. Try another way under Cells, or a Labels layer of your own.",
+            )
+        )
     return notes
 
 
@@ -39,7 +44,12 @@ def _level(session: Session) -> list[Notice]:
     if manifest is None or manifest.level == "released":
         return []
     if manifest.level == "starter":
-        return [("warning", "Starter model: trained on simulated images, no accuracy claim on real ones.")]
+        return [
+            (
+                "warning",
+                "Starter model: trained on simulated images, no accuracy claim on real ones.",
+            )
+        ]
     return [("info", "Backbone only: this model has no classes until you teach it some.")]
 
 
@@ -59,10 +69,19 @@ def _scale(session: Session) -> list[Notice]:
 
 def _unlike(session: Session) -> list[Notice]:
     image, manifest = session.image, session.manifest
-    if image is None or manifest is None or session.method is None or session.mapping_error is not None:
+    if (
+        image is None
+        or manifest is None
+        or session.method is None
+        or session.mapping_error is not None
+    ):
         return []
     if manifest.cells != session.method and session.method != "whole":
-        made_for = {"smear": "blood smears", "fluorescence": "fluorescence images", "whole": "ready crops"}
+        made_for = {
+            "smear": "blood smears",
+            "fluorescence": "fluorescence images",
+            "whole": "ready crops",
+        }
         return [("warning", f"This model was made for {made_for[manifest.cells]}.")]
     return []
 

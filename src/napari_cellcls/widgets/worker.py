@@ -148,7 +148,9 @@ class _Run(QObject):
 
         super().__init__(runner)
         self.runner, self.job = runner, Job(make)
-        self.worker = create_worker(guarded, self.job, _progress={"desc": title}, _ignore_errors=True)
+        self.worker = create_worker(
+            guarded, self.job, _progress={"desc": title}, _ignore_errors=True
+        )
         self.worker.yielded.connect(self._on_yielded)
         self.worker.returned.connect(self._on_returned)
         self.worker.errored.connect(self._on_errored)

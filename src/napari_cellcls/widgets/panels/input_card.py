@@ -23,7 +23,9 @@ def pixmap(array: np.ndarray, edge: int) -> QPixmap:
     height, width = array.shape[:2]
     image = QImage(array.data, width, height, width * (1 if gray else 3), kind).copy()
     return QPixmap.fromImage(image).scaled(
-        QSize(edge, edge), Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        QSize(edge, edge),
+        Qt.AspectRatioMode.KeepAspectRatio,
+        Qt.TransformationMode.SmoothTransformation,
     )
 
 

@@ -29,7 +29,9 @@ def small(font: QFont, factor: float = 0.92) -> QFont:
 def ink_on(color: str) -> str:
     """Return black or white, whichever reads better on ``color`` (``#rrggbb``)."""
     c = QColor(color)
-    channels = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in c.getRgbF()[:3]]
+    channels = [
+        v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in c.getRgbF()[:3]
+    ]
     luminance = 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
     return "#000000" if luminance > 0.179 else "#ffffff"
 
@@ -56,7 +58,9 @@ class Section(QWidget):
         self.button.setText(title)
         self.button.setCheckable(True)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.setStyleSheet("QToolButton { border: none; background: transparent; padding: 2px; }")
+        self.button.setStyleSheet(
+            "QToolButton { border: none; background: transparent; padding: 2px; }"
+        )
         self.button.toggled.connect(self._on_toggled)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -79,5 +83,7 @@ def card_frame(parent: QWidget | None = None) -> QFrame:
     """Return a frame with a thin border that fits light and dark themes."""
     frame = QFrame(parent)
     frame.setObjectName("cellclsCard")
-    frame.setStyleSheet("#cellclsCard { border: 1px solid rgba(128, 128, 128, 130); border-radius: 6px; }")
+    frame.setStyleSheet(
+        "#cellclsCard { border: 1px solid rgba(128, 128, 128, 130); border-radius: 6px; }"
+    )
     return frame
