@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from napari_cellcls.cells.illumination import Background, fit_background, shrink
+from napari_cellcls.cells.platelets import cut_platelets
 from napari_cellcls.cells.size import enlarge, typical_diameter
 from napari_cellcls.cells.splitting import (
     fill_pallor,
@@ -180,7 +181,9 @@ def label_window(
     labels = watershed(-height, seeds, mask=mask | (white > 0)).astype(np.int32)
     labels = merge_weak_cuts(labels, height, wide, locked=count)
     labels = _without_glass(labels, density[1], plan)
+    labels, cut = cut_platelets(labels, purple & (white == 0), wide)
     kinds = _kinds(labels, density, purple, white > 0, wide)
+    kinds[cut:] = PLATELET
     return enlarge(labels, step, rgb.shape[1:]), kinds
 
 
