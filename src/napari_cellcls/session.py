@@ -171,11 +171,15 @@ class Session:
             return workflow.no_image()
         if self.cells is None and self.method is None:
             return workflow.no_method()
-        if self.cells is not None and not len(self.cells):
-            return workflow.no_cells(self.cells)
         if self.manifest is None:
             return workflow.no_model()
-        return workflow.no_classes(self.manifest) if self.scheme is None else self.mapping_error
+        if self.scheme is None:
+            return workflow.no_classes(self.manifest)
+        if self.mapping_error is not None:
+            return self.mapping_error
+        if self.cells is not None and not len(self.cells):
+            return workflow.no_cells(self.cells)
+        return None
 
     @property
     def codes(self) -> np.ndarray:

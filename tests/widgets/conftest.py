@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
+from qtpy.QtWidgets import QApplication
 
 import napari_cellcls
 
@@ -37,6 +39,10 @@ def viewer(make_napari_viewer_proxy: Callable[..., Any], npe2pm: Any) -> Iterato
         viewer = make_napari_viewer_proxy(show=True)
         viewer.window.resize(1200, 850)
         yield viewer
+        # Closing removes all layers: see widgets/canvas.py, whose guard a closed dock took along.
+        for widget in QApplication.allWidgets():
+            if isinstance(widget, QOpenGLWidget) and widget.isValid():
+                widget.makeCurrent()
 
 
 @pytest.fixture

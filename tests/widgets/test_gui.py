@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
 from napari_cellcls.widgets.choices import META, OURS
+from napari_cellcls.widgets.hover import typical_row
 
 from .fakes import squares
 
@@ -87,7 +88,7 @@ def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_dock: Callab
     assert set(np.unique(layers.classes_layer.data)) <= {0, 1, 2, 3, 5}
     assert layers.cells_layer.visible and layers.cells_layer.opacity == 0
 
-    row = int(np.flatnonzero(~session.cells.table["border"])[0])
+    row = typical_row(session.cells.table, session.cells.labels.shape)
     cell = session.cells.table.iloc[row]
     world = layers.cells_layer.data_to_world((cell.y, cell.x))
     canvas = canvas_of(viewer, widget)
@@ -211,8 +212,10 @@ def test_closing_the_dock_leaves_nothing_behind(smear_viewer: Any, open_dock: Ca
     widget = open_dock()
     dock = next(iter(smear_viewer.window.dock_widgets.values()))
     assert dock is not None
+    canvas = canvas_of(smear_viewer, widget)
     smear_viewer.window.remove_dock_widget(widget)
     smear_viewer.add_image(np.zeros((20, 20)), name="later")
+    canvas.makeCurrent()  # what the dock did as long as it was open, see widgets/canvas.py
     smear_viewer.layers.remove(smear_viewer.layers["smear"])
     qtbot.wait(50)
 

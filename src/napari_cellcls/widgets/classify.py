@@ -75,7 +75,9 @@ class ClassifyWidget(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
-        self.setMinimumWidth(340)
+        # The area never scrolls sideways: it is as wide as its widest panel, scroll bar included.
+        bar = area.verticalScrollBar().sizeHint().width()
+        self.setMinimumWidth(max(340, content.minimumSizeHint().width() + bar))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
     def _connect(self) -> None:

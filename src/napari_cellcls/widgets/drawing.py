@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from napari_cellcls.cells.cells import Cells
     from napari_cellcls.predict import Predictions
 
-NEUTRAL = (0.93, 0.93, 0.93, 0.9)
-"""Cells that are not classified yet."""
 NO_CLASS = (0.62, 0.62, 0.62, 1.0)
-LEFT_OUT = (0.75, 0.75, 0.75, 0.8)
+_ON_DARK = ((0.93, 0.93, 0.93, 0.9), (0.75, 0.75, 0.75, 0.8))
+_ON_LIGHT = ((0.10, 0.10, 0.10, 0.9), (0.25, 0.25, 0.25, 0.9))
+"""Cells that are not classified yet, and objects left out: on fluorescence, on a bright field."""
 _DIRECT_TABLE = 1 << 24
 _DENSE_ROWS = 1 << 17
 _FEW_CLASSES = 4
@@ -115,9 +115,10 @@ def glyph(text: str, height: int) -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=round(height * 1.35))
-    left, top, right, bottom = (int(v) for v in font.getbbox(text))
+    bold = max(height // 10, 1)
+    left, top, right, bottom = (int(v) for v in font.getbbox(text, stroke_width=bold))
     page = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
-    ImageDraw.Draw(page).text((-left, -top), text, fill=255, font=font)
+    ImageDraw.Draw(page).text((-left, -top), text, fill=255, font=font, stroke_width=bold)
     return np.asarray(page) > 127
 
 
@@ -134,7 +135,7 @@ def write_marks(raster: np.ndarray, cells: Cells, codes: np.ndarray, marks: tupl
         edge = min(y1 - y0, x1 - x0)
         if edge < _SMALLEST_MARKED or not 1 <= code <= len(marks):
             continue
-        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 9, 48)))
+        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 10, 48)))
         y, x = y0 + int(0.12 * (y1 - y0)), (x0 + x1 - sign.shape[1]) // 2
         part = raster[y : y + sign.shape[0], max(x, 0) : x + sign.shape[1]]
         inside = np.asarray(cells.labels[y : y + part.shape[0], max(x, 0) : max(x, 0) + part.shape[1]]) == label
@@ -147,13 +148,21 @@ def dashed(mask: np.ndarray, period: int = 8) -> np.ndarray:
     return mask & ((y + x) % period < period * 5 // 8) & ((y - x) % period < period * 6 // 8)
 
 
-def color_table(scheme: ClassScheme | None) -> dict[int | None, Any]:
-    """Return the colors of the class raster: 1..K, K+1 no class, K+2 not classified, K+3 left out."""
+def color_table(scheme: ClassScheme | None, is_light: bool = False) -> dict[int | None, Any]:
+    """Return the colors of the class raster: 1..K, K+1 no class, K+2 not classified, K+3 left out.
+
+    Parameters
+    ----------
+    scheme : ClassScheme or None
+    is_light : bool
+        The image is a bright field, not fluorescence.
+    """
     colors: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
     classes = scheme.classes if scheme is not None else ()
     for code, cell_class in enumerate(classes, start=1):
         colors[code] = cell_class.color
-    for code, color in enumerate((NO_CLASS, NEUTRAL, LEFT_OUT), start=len(classes) + 1):
+    plain = _ON_LIGHT if is_light else _ON_DARK
+    for code, color in enumerate((NO_CLASS, *plain), start=len(classes) + 1):
         colors[code] = color
     return colors
 

@@ -142,9 +142,9 @@ class SessionLayers:
     def _color(self) -> None:
         from napari.utils.colormaps import DirectLabelColormap
 
-        self.classes_layer.colormap = DirectLabelColormap(
-            color_dict=drawing.color_table(self.session.scheme)
-        )
+        image = self.session.image
+        colors = drawing.color_table(self.session.scheme, image is not None and image.is_rgb)
+        self.classes_layer.colormap = DirectLabelColormap(color_dict=colors)
 
     def _bind_keys(self) -> None:
         # The layer outlives the dock: it must not keep it alive, so the key holds a weak reference.

@@ -149,4 +149,5 @@ def verdict_words(session: Session, row: int) -> str:
 
 
 def _pair(y: float, x: float) -> str:
-    return f"{y:.2g}" if abs(y - x) < 0.005 * max(y, x) else f"{y:.2g} × {x:.2g}"
+    texts = (f"{y:.2g}", f"{x:.2g}")
+    return " × ".join(dict.fromkeys(texts))

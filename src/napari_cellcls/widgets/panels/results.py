@@ -29,8 +29,12 @@ def left_out_words(rejected: Mapping[str, int]) -> str:
     """Return "left out: 3 white cells, 1 platelet"."""
     if not rejected:
         return ""
-    parts = ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
+    parts = ", ".join(f"{count:,} {_plural(reason, count)}" for reason, count in rejected.items())
     return f"Left out on purpose (dashed): {parts}"
+
+
+def _plural(reason: str, count: int) -> str:
+    return reason if count == 1 or reason == "debris" or reason.endswith("s") else f"{reason}s"
 
 
 class ResultsPanel(QWidget):
