@@ -296,12 +296,19 @@ def _scattered(runs: _Runs, width: int) -> np.ndarray:
 
 
 def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return component numbers of ``count`` things linked in pairs."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(one)), (one, other)), (count, count))
-    return connected_components(graph, directed=False)[1]  # type: ignore[no-any-return]
+    """Return the smallest member of the connected component of each of ``count`` things."""
+    # SciPy has this too, but its import alone costs a third of a second of the first prediction.
+    root = np.arange(count)
+    while len(one):
+        low = np.minimum(root[one], root[other])
+        np.minimum.at(root, root[one], low)
+        np.minimum.at(root, root[other], low)
+        shorter = root[root]
+        while not np.array_equal(shorter, root):
+            root, shorter = shorter, shorter[shorter]
+        apart = root[one] != root[other]
+        one, other = one[apart], other[apart]
+    return root
 
 
 def _compact(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
