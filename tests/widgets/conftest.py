@@ -46,7 +46,13 @@ def viewer(make_napari_viewer_proxy: Callable[..., Any], npe2pm: Any) -> Iterato
 
 
 @pytest.fixture
-def open_dock(viewer: Any, only_small_model: Path, qtbot: Any) -> Callable[[], Any]:
+def open_dock(only_small_model: Path, open_real_dock: Callable[[], Any]) -> Callable[[], Any]:
+    """As `open_real_dock`, with one small model of random weights and no others."""
+    return open_real_dock
+
+
+@pytest.fixture
+def open_real_dock(viewer: Any, qtbot: Any) -> Callable[[], Any]:
     """Return a function that opens the dock and waits until what it starts has ended."""
 
     def opened() -> Any:

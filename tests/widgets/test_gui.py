@@ -56,12 +56,12 @@ def hover(canvas: QWidget, point: QPoint, qtbot: Any) -> None:
         qtbot.wait(50)
 
 
-def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:
+def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_real_dock: Callable[[], Any], qtbot: Any) -> None:
     viewer.open_sample("napari-cellcls", "thin-smear")
-    widget = open_dock()
+    widget = open_real_dock()
     assert widget.inputs.image.currentText() == "thin smear"
     assert widget.inputs.cells.currentText() == "Find: blood smear"
-    assert widget.inputs.model.currentText() == "two-classes"
+    assert widget.inputs.model.currentText() == "malaria-thin-smear"
     assert widget.run.classify_button.isEnabled(), widget.run.classify_button.toolTip()
     assert widget.input_card.view is not None
     assert not viewer.tooltip.visible
@@ -79,6 +79,8 @@ def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_dock: Callab
     assert session.predictions is not None
     counts = session.counts()
     assert counts.total == len(session.cells) > 150
+    parasitized = next(row.count for row in counts.classes if row.cell_class.name == "Parasitized")
+    assert 0.02 < parasitized / counts.total < 0.15
     assert f"{counts.total:,} cells classified" == widget.results.headline.text()
     assert "Parasitemia" in widget.results.parasitemia.text()
 
@@ -95,7 +97,9 @@ def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_dock: Callab
     point = on_canvas(viewer, canvas, world)
     hover(canvas, point, qtbot)
     predicted = session.predictions.predicted[row]
-    qtbot.waitUntil(lambda: f"class: {predicted}" in viewer.tooltip.text, timeout=10_000)
+    # What napari's status thread does after each move; the viewer of the tests runs without it.
+    viewer.update_status_from_cursor()
+    assert f"class: {predicted}" in viewer.tooltip.text
     assert viewer.tooltip.text.startswith(f"{int(cell.label)}\n")
     assert "confidence: " in viewer.tooltip.text
     qtbot.waitUntil(lambda: widget.input_card.view.label == int(cell.label), timeout=5_000)
