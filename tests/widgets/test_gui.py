@@ -216,12 +216,26 @@ def test_closing_the_dock_leaves_nothing_behind(smear_viewer: Any, open_dock: Ca
     widget = open_dock()
     dock = next(iter(smear_viewer.window.dock_widgets.values()))
     assert dock is not None
-    canvas = canvas_of(smear_viewer, widget)
+    press(widget.run.classify_button)
     smear_viewer.window.remove_dock_widget(widget)
+    assert not widget.controller.runner.running
     smear_viewer.add_image(np.zeros((20, 20)), name="later")
-    canvas.makeCurrent()  # what the dock did as long as it was open, see widgets/canvas.py
     smear_viewer.layers.remove(smear_viewer.layers["smear"])
-    qtbot.wait(50)
+    qtbot.wait(200)
+    assert widget.session.image.name == "smear"
+    assert widget.session.predictions is None
+    assert len(our_layers(smear_viewer)) == 2
+
+
+def test_closing_the_window_in_the_middle_of_a_run(smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:
+    widget = open_dock()
+    ended = []
+    press(widget.run.classify_button)
+    run = widget.controller.runner._run
+    run.worker.finished.connect(lambda: ended.append(True))
+    widget.controller.cancel()
+    smear_viewer.close()
+    qtbot.waitUntil(lambda: bool(ended), timeout=30_000)
 
 
 def test_features_table_shows_the_selected_cell(smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:

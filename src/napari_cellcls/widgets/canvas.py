@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -30,9 +31,13 @@ class CanvasGuard(QObject):
     def __init__(self, viewer: napari.viewer.Viewer, dock: QWidget) -> None:
         super().__init__(dock)
         self._dock = dock
+        self._canvases: list[QOpenGLWidget] = []
         viewer.layers.events.removing.connect(self._on_removing)
 
     def _on_removing(self, _event: Any) -> None:
-        for canvas in self._dock.window().findChildren(QOpenGLWidget):
-            if canvas.isValid():
-                canvas.makeCurrent()
+        # A dock that was closed has no window any more, but may still take its layers along.
+        self._canvases = self._dock.window().findChildren(QOpenGLWidget) or self._canvases
+        for canvas in self._canvases:
+            with contextlib.suppress(RuntimeError):  # Qt deleted it together with its window
+                if canvas.isValid():
+                    canvas.makeCurrent()

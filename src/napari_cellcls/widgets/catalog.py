@@ -53,6 +53,10 @@ class Catalog(QObject):
         """Look for engines and devices in a worker; importing them takes too long for a click."""
         self._runner.start(_survey, "Looking for engines")
 
+    def stop(self) -> None:
+        """Give up looking for engines."""
+        self._runner.cancel()
+
     def _on_surveyed(self, result: Any) -> None:
         self.reports, self.automatic = result
         self.surveyed.emit()

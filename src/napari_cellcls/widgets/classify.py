@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import napari.viewer
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_cellcls.widgets import defaults
@@ -55,6 +55,12 @@ class ClassifyWidget(QWidget):
         self.controller.refresh_choices()
         self._render_all()
         QTimer.singleShot(50, self._look_for_engines)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Stop working when napari takes the dock away: it sends no close event (napari#8071)."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.controller.retire()
 
     def _lay_out(self) -> None:
         content = QWidget(self)

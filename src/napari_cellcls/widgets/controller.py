@@ -44,7 +44,7 @@ class Controller(QObject):
         self.catalog = Catalog(self)
         self.choice: choices.ImageChoice | None = None
         self.labels_layer: Any = None
-        self._end_text = ""
+        self._end_text, self._retired = "", False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
@@ -71,6 +71,19 @@ class Controller(QObject):
         events = self.viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.connect(self._on_layers)
+
+    def retire(self) -> None:
+        """Stop what runs and react to nothing more; what is drawn stays in the viewer."""
+        if self._retired:
+            return
+        self._retired = True
+        self.runner.cancel()
+        self.catalog.stop()
+        self._later.stop()
+        events = self.viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.reordered):
+            emitter.disconnect(self._on_layers)
+        self.layers.release()
 
     def refresh_choices(self) -> None:
         """Bring the menus in line with the viewer's layers; pick an image when there is none."""
