@@ -56,12 +56,12 @@ def test_a_purple_cell_is_rejected() -> None:
 
 
 def test_tiles_give_the_same_cells_as_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = smear((600, 600), grid(9, 9))
+    data = smear((420, 420), grid(6, 6))
     whole = finish(find_cells(Image(data, RGB, "s", True), "smear"))
-    monkeypatch.setattr(segment, "_CORE", 170)
+    monkeypatch.setattr(segment, "_CORE", 150)
     lazy = Image(da.from_array(data, chunks=(3, 150, 200)), RGB, "s", True)
     tiled = finish(find_cells(lazy, "smear"))
-    assert len(whole) == 81
+    assert len(whole) == 36
     np.testing.assert_array_equal(tiled.labels > 0, whole.labels > 0)
     left, right = (c.table.sort_values(["y", "x"])[["y", "x", "area_px"]] for c in (whole, tiled))
     np.testing.assert_allclose(left, right)
@@ -79,6 +79,16 @@ def test_noise_gives_no_cells_and_says_why(seed: int, kind: str) -> None:
     for method in ("smear", "fluorescence"):
         cells = finish(find_cells(Image(data, (Channel("x"),), "n"), method))  # type: ignore[arg-type]
         assert len(cells) == 0 and cells.notes[-1].startswith("no cells found: ")
+
+
+def test_a_cut_out_cell_and_fluorescence_are_no_smear_and_say_so() -> None:
+    y, x = np.mgrid[:60, :64]
+    crop = np.where(np.hypot(y - 30, x - 32) < 29, 150, 0).astype(np.uint8)[None].repeat(3, 0)
+    cells = finish(find_cells(Image(crop, RGB, "c", True), "smear"))
+    assert len(cells) == 0 and cells.notes[-1].endswith("the method for that is whole")
+    glow = np.stack([nuclei() / 2, nuclei(), nuclei()]).clip(1, 255).astype(np.uint8)
+    cells = finish(find_cells(Image(glow, RGB, "f", True), "smear"))
+    assert len(cells) == 0 and "most of the image is black" in cells.notes[-1]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (7, 3)])

@@ -16,6 +16,7 @@ Method = Literal["smear", "fluorescence", "whole"]
 
 _CORE = 512
 _LEAST_EDGE = 16
+_LARGEST_CROP = 400
 
 
 def find_cells(
@@ -82,9 +83,8 @@ def _whole(image: Image) -> Task[Cells]:
     yield Progress(0, 1, "taking the whole image as one cell")
     planes = image.planes()
     mask = np.ones(image.shape, bool)
-    corners = planes[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     note: tuple[str, ...] = ()
-    if (corners == 0).all() and planes.any():
+    if _black_corners(planes):
         mask = np.asarray(planes.any(axis=0), bool)
         note = ("the black corners were taken as background",)
     labels = mask.astype(np.int32)
@@ -95,12 +95,20 @@ def _whole(image: Image) -> Task[Cells]:
     return Cells(labels, table, "whole", None, note)
 
 
+def _black_corners(planes: np.ndarray) -> bool:
+    corners = planes[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    return bool((corners == 0).all() and planes.any())
+
+
 def _smear(image: Image, diameter: float | None) -> Task[Cells]:
     from napari_cellcls.cells.smear import REASONS, label_window, plan_smear
     from napari_cellcls.cells.tiles import find_by_tiles
 
     channels = _color_planes(image)
     yield Progress(0, 0, "measuring background, stain and cell size")
+    if max(image.shape) <= _LARGEST_CROP and _black_corners(image.planes(channels)):
+        why = "the image looks like one cell cut out on black; the method for that is whole"
+        return no_cells(image, "smear", f"no cells found: {why}")
     sight = overview(image, channels)
     corner, patch = choose_patch(image, channels, sight[1], dark=True)
     plan = plan_smear(_scaled(image, sight), _scaled(image, patch), corner, image.shape, diameter)
