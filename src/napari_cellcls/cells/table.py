@@ -8,13 +8,14 @@ cannot be a label image.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from napari_cellcls.cells.cells import Cells
+from napari_cellcls.cells.parts import Parts, pieces, scattered
+from napari_cellcls.cells.runs import Runs, Sums, combine, measure_runs
 from napari_cellcls.vocabulary import COLUMNS, CellsError
 
 if TYPE_CHECKING:
@@ -91,17 +92,17 @@ def measure(
         ``flags`` is ``parts`` where a label is not one connected piece.
     """
     height, width = (int(n) for n in labels.shape)
-    measured: list[_Sums] = []
-    parts = _Parts()
+    measured: list[Sums] = []
+    parts = Parts()
     several = np.zeros(0, np.int64)
     for y, x, block in blocks(labels):
-        runs = _Runs.of(block)
-        measured.append(_measure_runs(runs, y, x))
+        runs = Runs.of(block)
+        measured.append(measure_runs(runs, y, x))
         if block.shape == labels.shape:
-            several = _scattered(runs, block.shape[1])
+            several = scattered(runs, block.shape[1])
         else:
-            parts.add(y, x, block, _pieces(block))
-    whole = _combine(measured)
+            parts.add(y, x, block, pieces(block))
+    whole = combine(measured)
     if len(measured) != 1:
         several = parts.several()
     ids, area = whole.ids, whole.area
@@ -206,202 +207,3 @@ def _refuse_negative(labels: da.Array | np.ndarray) -> None:
                 why=f"smallest value {block.min()}; a label is 0 (background) or a positive number",
                 remedy="Set negative labels to 0 or give these cells positive numbers.",
             )
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """Stretches of one label in one row, in reading order: far fewer than pixels.
-
-    ``index`` points into ``ids``, the labels in rising order; ``first`` and ``stop`` are columns.
-    """
-
-    ids: np.ndarray
-    index: np.ndarray
-    row: np.ndarray
-    first: np.ndarray
-    stop: np.ndarray
-
-    @classmethod
-    def of(cls, block: np.ndarray) -> _Runs:
-        width = block.shape[1]
-        flat = block.ravel()
-        new = np.empty(flat.size, bool)
-        np.not_equal(flat[1:], flat[:-1], out=new[1:])
-        new[::width] = True
-        begin = np.flatnonzero(new)
-        values = flat[begin]
-        length = np.diff(begin, append=flat.size)
-        used = values > 0
-        begin, length = begin[used], length[used]
-        ids, index = _compact(values[used])
-        row, first = np.divmod(begin, width)
-        return cls(ids, index, row, first, first + length)
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """Per label: area, sums of the coordinates, and the box ``y0, x0, y1, x1``."""
-
-    ids: np.ndarray
-    area: np.ndarray
-    sum_y: np.ndarray
-    sum_x: np.ndarray
-    box: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def _measure_runs(runs: _Runs, y: int, x: int) -> _Sums:
-    """Measure the labels of a block that starts at ``(y, x)`` of the whole image."""
-    index, count = runs.index, len(runs.ids)
-    row, first, stop = runs.row + y, runs.first + x, runs.stop + x
-    length = stop - first
-    y0, y1, x1 = np.zeros((3, count), np.int64)
-    # Runs are in reading order: the first of a label is its highest, the last its lowest.
-    y0[index[::-1]] = row[::-1]
-    y1[index] = row + 1
-    x0 = np.full(count, np.iinfo(np.int64).max)
-    np.minimum.at(x0, index, first)
-    np.maximum.at(x1, index, stop)
-    return _Sums(
-        runs.ids,
-        np.bincount(index, length, count).astype(np.int64),
-        np.bincount(index, row * length, count),
-        np.bincount(index, length * (first + (length - 1) / 2), count),
-        (y0, x0, y1, x1),
-    )
-
-
-def _scattered(runs: _Runs, width: int) -> np.ndarray:
-    """Return the labels that are not one connected piece (8-connected) of a whole image."""
-    # Rows are laid one after another with a gap, so that all are searched at once.
-    line = (runs.row + 1) * (width + 1)
-    begin, end = runs.row * (width + 1) + runs.first, runs.row * (width + 1) + runs.stop
-    low = np.searchsorted(end, line + runs.first)
-    high = np.searchsorted(begin, line + runs.stop, side="right")
-    amount = np.maximum(high - low, 0)
-    above = np.repeat(np.arange(len(low)), amount)
-    below = np.arange(len(above)) + np.repeat(low - (np.cumsum(amount) - amount), amount)
-    same = runs.index[above] == runs.index[below]
-    above, below = above[same], below[same]
-    # Every piece starts with a run that has nothing above it; one such run is one piece.
-    starts = np.ones(len(low), bool)
-    starts[below] = False
-    doubtful = np.bincount(runs.index[starts], minlength=len(runs.ids)) > 1
-    if not doubtful.any():
-        return runs.ids[:0]
-    inside = doubtful[runs.index[above]]
-    piece = _connected(len(low), above[inside], below[inside])
-    mine = np.flatnonzero(doubtful[runs.index])
-    first = mine[np.unique(piece[mine], return_index=True)[1]]
-    return runs.ids[np.bincount(runs.index[first], minlength=len(runs.ids)) > 1]
-
-
-def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the smallest member of the connected component of each of ``count`` things."""
-    # SciPy has this too, but its import alone costs a third of a second of the first prediction.
-    root = np.arange(count)
-    while len(one):
-        low = np.minimum(root[one], root[other])
-        np.minimum.at(root, root[one], low)
-        np.minimum.at(root, root[other], low)
-        shorter = root[root]
-        while not np.array_equal(shorter, root):
-            root, shorter = shorter, shorter[shorter]
-        apart = root[one] != root[other]
-        one, other = one[apart], other[apart]
-    return root
-
-
-def _compact(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if values.size and int(values.max()) < 4 * values.size + 1000:
-        used = np.bincount(values.astype(np.int64, copy=False)) > 0
-        return np.flatnonzero(used), (np.cumsum(used) - 1)[values]
-    ids, index = np.unique(values, return_inverse=True)
-    if ids.size and int(ids[-1]) > np.iinfo(np.int64).max:
-        raise CellsError(
-            "The label image holds numbers too large to be labels.",
-            code="CELLS-NEGATIVE",
-            why=f"largest value {ids[-1]}",
-            remedy="Renumber the labels from 1.",
-        )
-    return ids.astype(np.int64), index
-
-
-def _combine(measured: list[_Sums]) -> _Sums:
-    if len(measured) == 1:
-        return measured[0]
-    ids, index = np.unique(np.concatenate([m.ids for m in measured]), return_inverse=True)
-    area, sum_y, sum_x = (
-        np.bincount(index, np.concatenate(values), len(ids))
-        for values in zip(*((m.area, m.sum_y, m.sum_x) for m in measured))
-    )
-    box = [np.concatenate(edges) for edges in zip(*(m.box for m in measured))]
-    low, high = np.full((2, len(ids)), np.iinfo(np.int64).max), np.zeros((2, len(ids)), np.int64)
-    for k in range(2):
-        np.minimum.at(low[k], index, box[k])
-        np.maximum.at(high[k], index, box[k + 2])
-    return _Sums(ids, area.astype(np.int64), sum_y, sum_x, (low[0], low[1], high[0], high[1]))
-
-
-def _pieces(block: np.ndarray) -> np.ndarray:
-    from skimage.measure import label
-
-    if block.dtype.itemsize == 8 and block.size and block.max() > np.iinfo(np.int32).max:
-        block = np.unique(block, return_inverse=True)[1].reshape(block.shape)
-    return label(block, connectivity=2, background=0)  # type: ignore[no-any-return]
-
-
-class _Parts:
-    """Counts connected pieces per label across blocks, joining pieces that touch over a seam."""
-
-    def __init__(self) -> None:
-        self._owner: list[np.ndarray] = [np.zeros(1, np.int64)]
-        self._count = 0
-        self._links: list[np.ndarray] = []
-        self._below: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
-        self._right: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
-
-    def add(self, y: int, x: int, block: np.ndarray, pieces: np.ndarray) -> None:
-        """Register the pieces of a block and link them with the blocks above and to the left."""
-        amount = int(pieces.max()) if pieces.size else 0
-        owner = np.zeros(amount + 1, np.int64)
-        owner[pieces.ravel()] = block.ravel()
-        self._owner.append(owner[1:])
-        number = np.where(pieces > 0, pieces + self._count, 0)
-        self._count += amount
-        self._seam(self._below.get(y, []), x, block[0], number[0])
-        self._seam(self._right.get(x, []), y, block[:, 0], number[:, 0])
-        bottom, side = y + block.shape[0], x + block.shape[1]
-        self._below.setdefault(bottom, []).append((x, block[-1].copy(), number[-1].copy()))
-        self._right.setdefault(side, []).append((y, block[:, -1].copy(), number[:, -1].copy()))
-
-    def _seam(
-        self,
-        lines: list[tuple[int, np.ndarray, np.ndarray]],
-        start: int,
-        ids: np.ndarray,
-        number: np.ndarray,
-    ) -> None:
-        for begin, other_ids, other_number in lines:
-            for shift in (-1, 0, 1):
-                low = max(start, begin + shift)
-                high = min(start + len(ids), begin + shift + len(other_ids))
-                if low >= high:
-                    continue
-                here, there = (
-                    slice(low - start, high - start),
-                    slice(low - begin - shift, high - begin - shift),
-                )
-                same = (ids[here] == other_ids[there]) & (ids[here] > 0)
-                if same.any():
-                    self._links.append(np.stack([number[here][same], other_number[there][same]], 1))
-
-    def several(self) -> np.ndarray:
-        """Return the labels that consist of more than one piece."""
-        owner = np.concatenate(self._owner)
-        root = np.arange(len(owner))
-        if self._links:
-            links = np.concatenate(self._links)
-            root = _connected(len(owner), links[:, 0], links[:, 1])
-        first = np.unique(root[1:], return_index=True)[1] + 1
-        ids, counts = np.unique(owner[first], return_counts=True)
-        return ids[counts > 1]
