@@ -49,7 +49,7 @@ def connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def pieces(block: np.ndarray) -> np.ndarray:
-    """Number the connected pieces (8-connected) of a label block from 1; 0 is background."""
+    """Return the connected pieces (8-connected) of a label block, numbered from 1."""
     from skimage.measure import label
 
     if block.dtype.itemsize == 8 and block.size and block.max() > np.iinfo(np.int32).max:
