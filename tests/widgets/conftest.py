@@ -67,7 +67,9 @@ def open_real_dock(viewer: Any, qtbot: Any) -> Callable[[], Any]:
 @pytest.fixture
 def smear_viewer(viewer: Any) -> Any:
     """A viewer with a small drawn smear."""
-    viewer.add_image(smear_picture(), rgb=True, name="smear", scale=(0.12, 0.12), units=("um", "um"))
+    viewer.add_image(
+        smear_picture(), rgb=True, name="smear", scale=(0.12, 0.12), units=("um", "um")
+    )
     return viewer
 
 

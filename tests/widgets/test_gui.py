@@ -35,7 +35,9 @@ def our_layers(viewer: Any) -> list[Any]:
 
 
 def canvas_of(viewer: Any, widget: Any) -> QWidget:
-    canvases = [w for w in widget.window().findChildren(QWidget) if "CanvasBackend" in type(w).__name__]
+    canvases = [
+        w for w in widget.window().findChildren(QWidget) if "CanvasBackend" in type(w).__name__
+    ]
     assert canvases
     return canvases[0]
 
@@ -56,7 +58,9 @@ def hover(canvas: QWidget, point: QPoint, qtbot: Any) -> None:
         qtbot.wait(50)
 
 
-def test_main_path_from_the_sample_to_the_tooltip(viewer: Any, open_real_dock: Callable[[], Any], qtbot: Any) -> None:
+def test_main_path_from_the_sample_to_the_tooltip(
+    viewer: Any, open_real_dock: Callable[[], Any], qtbot: Any
+) -> None:
     viewer.open_sample("napari-cellcls", "thin-smear")
     widget = open_real_dock()
     assert widget.inputs.image.currentText() == "thin smear"
@@ -136,7 +140,9 @@ def test_users_may_delete_our_layers_and_classify_again(
     assert len(our_layers(smear_viewer)) == 2
 
 
-def test_deleting_our_layers_in_the_middle_of_a_run(smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:
+def test_deleting_our_layers_in_the_middle_of_a_run(
+    smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any
+) -> None:
     widget = open_dock()
     press(widget.run.classify_button)
     for layer in our_layers(smear_viewer):
@@ -204,7 +210,9 @@ def test_a_constant_image_says_that_there_are_no_cells_and_why(
 
 
 def test_a_missing_channel_is_refused_in_words(viewer: Any, open_dock: Callable[[], Any]) -> None:
-    viewer.add_image(np.random.default_rng(0).integers(0, 4000, (80, 90), dtype=np.uint16), name="DAPI")
+    viewer.add_image(
+        np.random.default_rng(0).integers(0, 4000, (80, 90), dtype=np.uint16), name="DAPI"
+    )
     widget = open_dock()
     assert widget.session.mapping_error.code == "CHANNEL-MISSING"
     assert not widget.run.classify_button.isEnabled()
@@ -212,7 +220,9 @@ def test_a_missing_channel_is_refused_in_words(viewer: Any, open_dock: Callable[
     assert widget.channels_section.button.isChecked()
 
 
-def test_closing_the_dock_leaves_nothing_behind(smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:
+def test_closing_the_dock_leaves_nothing_behind(
+    smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any
+) -> None:
     widget = open_dock()
     dock = next(iter(smear_viewer.window.dock_widgets.values()))
     assert dock is not None
@@ -227,7 +237,9 @@ def test_closing_the_dock_leaves_nothing_behind(smear_viewer: Any, open_dock: Ca
     assert len(our_layers(smear_viewer)) == 2
 
 
-def test_closing_the_window_in_the_middle_of_a_run(smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:
+def test_closing_the_window_in_the_middle_of_a_run(
+    smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any
+) -> None:
     widget = open_dock()
     ended = []
     press(widget.run.classify_button)
@@ -238,7 +250,9 @@ def test_closing_the_window_in_the_middle_of_a_run(smear_viewer: Any, open_dock:
     qtbot.waitUntil(lambda: bool(ended), timeout=30_000)
 
 
-def test_features_table_shows_the_selected_cell(smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any) -> None:
+def test_features_table_shows_the_selected_cell(
+    smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any
+) -> None:
     widget = open_dock()
     classify(widget, qtbot)
     layer = widget.controller.layers.cells_layer

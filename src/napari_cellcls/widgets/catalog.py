@@ -68,7 +68,9 @@ class Catalog(QObject):
 
 def _survey() -> Task[tuple[list[EngineReport], Choice]]:
     from napari_cellcls.models import runtime
+    from napari_cellcls.widgets.drawing import glyph
 
     yield Progress(0, 0, "Looking for engines")
+    glyph("A", 12)  # Imports what draws letters here, not between a result and its picture.
     reports = runtime.survey()
     return reports, runtime.choose(reports=reports)

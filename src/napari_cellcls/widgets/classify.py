@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import napari.viewer
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_cellcls.widgets import defaults
 from napari_cellcls.widgets.canvas import CanvasGuard
@@ -15,7 +15,7 @@ from napari_cellcls.widgets.panels.card import CardDialog
 from napari_cellcls.widgets.panels.channels import ChannelsPanel
 from napari_cellcls.widgets.panels.input_card import InputCard
 from napari_cellcls.widgets.panels.inputs import InputsPanel
-from napari_cellcls.widgets.panels.look import Section
+from napari_cellcls.widgets.panels.look import Section, TallArea
 from napari_cellcls.widgets.panels.messages import ErrorPanel, NoticesPanel
 from napari_cellcls.widgets.panels.results import ResultsPanel
 from napari_cellcls.widgets.panels.run import RunPanel
@@ -35,10 +35,18 @@ class ClassifyWidget(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.inputs, self.channels, self.thresholds = InputsPanel(self), ChannelsPanel(self), ThresholdsPanel(self)
+        self.inputs, self.channels, self.thresholds = (
+            InputsPanel(self),
+            ChannelsPanel(self),
+            ThresholdsPanel(self),
+        )
         self.channels_section = Section("Channels", self.channels, self)
         self.thresholds_section = Section("Thresholds", self.thresholds, self)
-        self.input_card, self.run, self.results = InputCard(self), RunPanel(self), ResultsPanel(self)
+        self.input_card, self.run, self.results = (
+            InputCard(self),
+            RunPanel(self),
+            ResultsPanel(self),
+        )
         self.error, self.notices = ErrorPanel(self), NoticesPanel(self)
         self._lay_out()
         # One choice changes several parts of the session in a row; they are rendered together.
@@ -49,14 +57,16 @@ class ClassifyWidget(QWidget):
         self.canvas_guard = CanvasGuard(napari_viewer, self)
         self.controller = Controller(napari_viewer, self)
         self.session = self.controller.session
-        self.hover = Hover(napari_viewer, self.session, self.controller.layers, self.input_card, self)
+        self.hover = Hover(
+            napari_viewer, self.session, self.controller.layers, self.input_card, self
+        )
         self._connect()
         self._render_models()
         self.controller.refresh_choices()
         self._render_all()
         QTimer.singleShot(50, self._look_for_engines)
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+    def changeEvent(self, event: QEvent) -> None:
         """Stop working when napari takes the dock away: it sends no close event (napari#8071)."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
@@ -73,17 +83,10 @@ class ClassifyWidget(QWidget):
         ):  # fmt: skip
             column.addWidget(part)
         column.addStretch(1)
-        area = QScrollArea(self)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
+        area = TallArea(content, self)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
-        # The area never scrolls sideways: it is as wide as its widest panel, scroll bar included.
-        bar = area.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(max(340, content.minimumSizeHint().width() + bar))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
     def _connect(self) -> None:
@@ -141,7 +144,9 @@ class ClassifyWidget(QWidget):
         session = self.session
         obstacle = session.obstacle
         self.run.set_ready("" if obstacle is None else f"{obstacle.what} {obstacle.remedy}".strip())
-        self.inputs.set_card_state("" if session.manifest is not None else "There is no model to describe.")
+        self.inputs.set_card_state(
+            "" if session.manifest is not None else "There is no model to describe."
+        )
         self.inputs.set_find_state("" if session.image is not None else "Open an image first.")
         self.notices.show_notices(notices(session))
         self.hover.refresh()

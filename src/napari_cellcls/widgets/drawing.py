@@ -85,7 +85,13 @@ def class_raster(labels: Any, ids: np.ndarray, codes: np.ndarray, width: int = 2
     if isinstance(labels, np.ndarray):
         return _block_raster(labels, ids, codes, width)
     return labels.map_overlap(
-        _block_raster, depth=width, boundary="nearest", dtype=np.uint8, ids=ids, codes=codes, width=width
+        _block_raster,
+        depth=width,
+        boundary="nearest",
+        dtype=np.uint8,
+        ids=ids,
+        codes=codes,
+        width=width,
     )
 
 
@@ -122,7 +128,9 @@ def glyph(text: str, height: int) -> np.ndarray:
     return np.asarray(page) > 127
 
 
-def write_marks(raster: np.ndarray, cells: Cells, codes: np.ndarray, marks: tuple[str, ...]) -> None:
+def write_marks(
+    raster: np.ndarray, cells: Cells, codes: np.ndarray, marks: tuple[str, ...]
+) -> None:
     """Write the letter of its class into each cell of a class raster, near its upper edge.
 
     Color is then never the only sign. In the middle it would hide what the class rests on; cells
@@ -135,11 +143,31 @@ def write_marks(raster: np.ndarray, cells: Cells, codes: np.ndarray, marks: tupl
         edge = min(y1 - y0, x1 - x0)
         if edge < _SMALLEST_MARKED or not 1 <= code <= len(marks):
             continue
-        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 10, 48)))
-        y, x = y0 + int(0.12 * (y1 - y0)), (x0 + x1 - sign.shape[1]) // 2
-        part = raster[y : y + sign.shape[0], max(x, 0) : x + sign.shape[1]]
-        inside = np.asarray(cells.labels[y : y + part.shape[0], max(x, 0) : max(x, 0) + part.shape[1]]) == label
-        part[sign[: part.shape[0], : part.shape[1]] & inside] = code
+        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 10, 24)))
+        at = _highest_room(cells.labels[y0:y1, x0:x1] == label, sign.shape)
+        if at is not None:
+            y, x = y0 + at[0], x0 + at[1]
+            raster[y : y + sign.shape[0], x : x + sign.shape[1]][sign] = code
+
+
+def _highest_room(mask: np.ndarray, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the upper left corner of the highest box of ``size`` within ``mask``, near its middle."""
+    height, width = size[0] + 6, size[1] + 6
+    if mask.shape[0] < height or mask.shape[1] < width:
+        return None
+    total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
+    total[1:, 1:] = mask.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+    inside = (
+        total[height:, width:]
+        - total[:-height, width:]
+        - total[height:, :-width]
+        + total[:-height, :-width]
+    )
+    rows, columns = np.nonzero(inside == height * width)
+    if not len(rows):
+        return None
+    best = np.argmin(2 * rows + np.abs(columns + width / 2 - mask.shape[1] / 2))
+    return int(rows[best]) + 3, int(columns[best]) + 3
 
 
 def dashed(mask: np.ndarray, period: int = 8) -> np.ndarray:

@@ -135,7 +135,9 @@ class SessionLayers:
         if self.show_letters and session.scheme is not None and session.predictions is not None:
             drawing.write_marks(raster, cells, codes, class_marks(session.scheme.names))
         if cells.rejected is not None:
-            left_out = drawing.dashed(drawing.inner_outline(cells.rejected.labels, self.outline_width))
+            left_out = drawing.dashed(
+                drawing.inner_outline(cells.rejected.labels, self.outline_width)
+            )
             raster[left_out & (raster == 0)] = known + 3
         return raster
 

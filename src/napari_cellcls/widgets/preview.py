@@ -44,7 +44,9 @@ class CropView:
         if self.is_rgb and self.planes.shape[-1] == 3:
             mixed = self.planes
         else:
-            tints = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in self.colors]) / 255
+            tints = (
+                np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in self.colors]) / 255
+            )
             mixed = self.planes @ tints
         return (np.clip(mixed, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -78,10 +80,17 @@ def look(session: Session, row: int) -> CropView:
     """
     from napari_cellcls.cells.crops import cut
 
-    image, cells, manifest, mapping = session.image, session.cells, session.manifest, session.mapping
+    image, cells, manifest, mapping = (
+        session.image,
+        session.cells,
+        session.manifest,
+        session.mapping,
+    )
     if image is None or cells is None or manifest is None or mapping is None:
         raise ValueError(can_look(session))
-    crops = cut(image, cells, manifest.crop, manifest.normalization, mapping.indices, rows=np.array([row]))
+    crops = cut(
+        image, cells, manifest.crop, manifest.normalization, mapping.indices, rows=np.array([row])
+    )
     indices = mapping.indices
     return CropView(
         label=int(cells.ids[row]),
@@ -101,7 +110,9 @@ def _plane_name(image: Image, planes: tuple, k: int, index: int | None) -> str:
     return wanted if not found or found.lower() == wanted.lower() else f"{wanted} ← {found}".strip()
 
 
-def crop_edges(spec: CropSpec, height: int, width: int, pixel_um: float | None) -> tuple[float, float]:
+def crop_edges(
+    spec: CropSpec, height: int, width: int, pixel_um: float | None
+) -> tuple[float, float]:
     """Return the (y, x) size in image pixels of the region that one crop covers."""
     if spec.frame == "box":
         return height * (1 + 2 * spec.margin), width * (1 + 2 * spec.margin)
@@ -135,7 +146,11 @@ def treatment_words(image: Image, spec: CropSpec, rule: Normalization) -> str:
     else:
         values = f"per channel, percentiles {rule.low:g}–{rule.high:g} of the image become 0–1"
     outside = "outside the cell blanked" if spec.mask else "surroundings kept"
-    frame = {"box": "tight box, stretched", "square": "square around the cell", "window": "fixed window"}
+    frame = {
+        "box": "tight box, stretched",
+        "square": "square around the cell",
+        "window": "fixed window",
+    }
     return f"{values}; {frame[spec.frame]}; {outside}"
 
 

@@ -110,8 +110,10 @@ class InputCard(QWidget):
             name.setAlignment(Qt.AlignmentFlag.AlignTop)
             name.setFont(small(self.font(), 0.8))
             name.setIndent(0)
+            name.setWordWrap(False)
+            name.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
             row, column = divmod(k, _COLUMNS)
-            self._planes.addWidget(picture, 2 * row, column)
+            self._planes.addWidget(picture, 2 * row, column, Qt.AlignmentFlag.AlignLeft)
             self._planes.addWidget(name, 2 * row + 1, column)
             self._cells.append((picture, name))
         for column in range(_COLUMNS):

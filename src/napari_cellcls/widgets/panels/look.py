@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QColor, QFont
-from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 GAP = 6
+_NARROWEST = 350
 
 
 def caption(text: str = "", parent: QWidget | None = None) -> QLabel:
@@ -77,6 +86,32 @@ class Section(QWidget):
         arrow = Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow
         self.button.setArrowType(arrow)
         self.content.setVisible(is_open)
+
+
+class TallArea(QScrollArea):
+    """Scrolls its content up and down only: it is always as wide as the widest panel needs."""
+
+    def __init__(self, content: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+        self.setMinimumWidth(_NARROWEST)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Follow the width of the content; scroll areas watch their content already."""
+        if (
+            event is not None
+            and event.type() == QEvent.Type.LayoutRequest
+            and watched is self.widget()
+        ):
+            needed = (
+                self.widget().minimumSizeHint().width()
+                + self.verticalScrollBar().sizeHint().width()
+            )
+            self.setMinimumWidth(max(_NARROWEST, needed))
+        return bool(super().eventFilter(watched, event))
 
 
 def card_frame(parent: QWidget | None = None) -> QFrame:

@@ -57,7 +57,7 @@ class ResultsPanel(QWidget):
         self.left_out = caption("", frame)
         self.parasitemia = caption("", frame)
         self._grid = QGridLayout()
-        self._grid.setHorizontalSpacing(8)
+        self._grid.setHorizontalSpacing(GAP)
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(1, 1)
         layout.addWidget(self.headline)
@@ -91,13 +91,22 @@ class ResultsPanel(QWidget):
         for mark, row in zip(marks, counts.classes):
             if many and not row.count:
                 continue
-            self._add_row(line, mark, row.cell_class.color, row.cell_class.name, row.count, percent(row.fraction))
+            self._add_row(
+                line,
+                mark,
+                row.cell_class.color,
+                row.cell_class.name,
+                row.count,
+                percent(row.fraction),
+            )
             line += 1
         if counts.unassigned:
             color = "#" + "".join(f"{round(255 * v):02x}" for v in NO_CLASS[:3])
             self._add_row(line, "–", color, "no class", counts.unassigned, "")
 
-    def _show(self, text: str, rejected: Mapping[str, int], estimates: Mapping[str, Estimate]) -> None:
+    def _show(
+        self, text: str, rejected: Mapping[str, int], estimates: Mapping[str, Estimate]
+    ) -> None:
         for label in self._rows:
             self._grid.removeWidget(label)
             label.deleteLater()
@@ -133,5 +142,7 @@ def parasitemia_words(estimates: Mapping[str, Estimate]) -> str:
     if is_defined(corrected):
         lines.append(f"<b>{percent(corrected)}</b> corrected for the model's errors (Rogan–Gladen)")
     else:
-        lines.append(f"Not corrected for the model's errors: {corrected.method.removeprefix('not defined: ')}.")
+        lines.append(
+            f"Not corrected for the model's errors: {corrected.method.removeprefix('not defined: ')}."
+        )
     return "<br>".join([*lines, RESEARCH_USE_ONLY])
