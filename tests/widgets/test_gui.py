@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -267,3 +268,29 @@ def test_the_model_card_opens(smear_viewer: Any, open_dock: Callable[[], Any]) -
     assert widget.card_dialog.isVisible()
     assert "Two classes" in widget.card_dialog.text.toPlainText()
     widget.card_dialog.close()
+
+
+def test_a_damaged_model_is_listed_with_its_reason_and_stops_nothing(
+    smear_viewer: Any, own_home: Path, open_dock: Callable[[], Any]
+) -> None:
+    (own_home / "models" / "broken.cellpkg").write_bytes(b"PK\x03\x04 no archive")
+    widget = open_dock()
+    model = widget.inputs.model
+    row = model.findText("broken")
+    assert row >= 0
+    assert not model.model().item(row).isEnabled()
+    assert "[MODEL-" in model.itemData(row, Qt.ItemDataRole.ToolTipRole)
+    assert model.currentText() == "two-classes"
+    assert widget.error.error is None
+
+
+def test_a_model_damaged_after_it_was_listed_is_refused_with_a_code(
+    smear_viewer: Any, open_dock: Callable[[], Any], only_small_model: Path, qtbot: Any
+) -> None:
+    widget = open_dock()
+    only_small_model.write_bytes(only_small_model.read_bytes()[:2000])
+    press(widget.run.classify_button)
+    qtbot.waitUntil(lambda: widget.error.error is not None, timeout=20_000)
+    assert widget.error.error.code.startswith("MODEL-")
+    assert widget.session.predictions is None
+    assert not widget.controller.runner.running
