@@ -109,3 +109,24 @@ def test_many_classes_show_the_runner_up_instead_of_a_column_each() -> None:
     )
     assert frame.loc[1, "next best"] == "c 0.70"
     assert not [c for c in frame.columns if c.startswith("p ")]
+
+
+def test_outlines_made_beforehand_give_the_same_raster() -> None:
+    cells = cells_of(squares((1, 2, 7)))
+    codes = np.array([1, 2, 1], np.uint8)
+    outlines = drawing.Outlines.of(cells, 2)
+    assert outlines is not None
+    assert outlines.of_left_out is None
+    expected = drawing.class_raster(cells.labels, cells.ids, codes, 2)
+    assert np.array_equal(outlines.raster(cells.ids, codes), expected)
+
+
+def test_letters_stay_inside_their_cell() -> None:
+    labels = np.zeros((80, 90), np.int32)
+    labels[10:70, 5:85] = 3
+    labels[10:40, 30:60] = 0  # a notch where the middle of the upper edge would be
+    cells = cells_of(labels)
+    raster = np.zeros(labels.shape, np.uint8)
+    drawing.write_marks(raster, cells, np.array([1], np.uint8), ("P",))
+    assert raster.any()
+    assert (labels[raster > 0] == 3).all()

@@ -116,8 +116,8 @@ class Controller(QObject):
             self.layers.placement = Placement.of(choice.layers[0])
             try:
                 image = choices.to_image(choice, self.viewer.dims.current_step)
-            except CellClsError as error:
-                self.view.error.show_error(error)
+            except Exception as error:  # noqa: BLE001 - an exception must not leave a Qt slot
+                self._on_failed(error if isinstance(error, CellClsError) else unexpected(error))
         self.session.set_image(image)
         self.view.inputs.image.select(choice)
         if image is not None:
@@ -202,8 +202,16 @@ class Controller(QObject):
     def _start(self, task: Task[Any], title: str) -> None:
         self.view.error.clear()
         self._end_text = ""
-        self.runner.start(lambda: task, title)
+        self.runner.start(lambda: self._prepared(task), title)
         self.view.run.set_running(title)
+
+    def _prepared(self, task: Task[Any]) -> Task[Any]:
+        """Do in the worker, too, what drawing the result needs."""
+        result = yield from task
+        cells = result.cells if isinstance(result, Outcome) else result
+        if isinstance(cells, Cells) and len(cells):
+            self.layers.prepare(cells)
+        return result
 
     def _on_progress(self, step: Progress) -> None:
         self.view.run.show_progress(step)

@@ -8,6 +8,7 @@ outline of each cell, zero elsewhere.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,8 +173,46 @@ def _highest_room(mask: np.ndarray, size: tuple[int, int]) -> tuple[int, int] | 
 
 def dashed(mask: np.ndarray, period: int = 8) -> np.ndarray:
     """Break an outline into dashes (objects left out, told apart without color)."""
-    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    return mask & ((y + x) % period < period * 5 // 8) & ((y - x) % period < period * 6 // 8)
+    y, x = np.nonzero(mask)
+    gap = ((y + x) % period >= period * 5 // 8) | ((y - x) % period >= period * 6 // 8)
+    broken = mask.copy()
+    broken[y[gap], x[gap]] = False
+    return broken
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Where outlines run in one label image, whatever the classes: computed once, beside the window.
+
+    Attributes
+    ----------
+    labels : numpy.ndarray
+        ``(Y, X)``, the label image they belong to.
+    width : int
+    of_cells, of_left_out : numpy.ndarray
+        ``(Y, X)`` bool; the second is dashed, None when nothing was left out.
+    """
+
+    labels: np.ndarray
+    width: int
+    of_cells: np.ndarray
+    of_left_out: np.ndarray | None
+
+    @classmethod
+    def of(cls, cells: Cells, width: int) -> Outlines | None:
+        """Return the outlines of ``cells``, None for a lazy label image (drawn tile by tile)."""
+        if not isinstance(cells.labels, np.ndarray):
+            return None
+        left_out = None
+        if cells.rejected is not None and len(cells.rejected.table):
+            left_out = dashed(inner_outline(cells.rejected.labels, width))
+        return cls(cells.labels, width, inner_outline(cells.labels, width), left_out)
+
+    def raster(self, ids: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the class raster ``(Y, X)`` uint8 of these cells."""
+        raster = np.zeros(self.labels.shape, np.uint8)
+        raster[self.of_cells] = lookup(self.labels[self.of_cells], ids, codes)
+        return raster
 
 
 def color_table(scheme: ClassScheme | None, is_light: bool = False) -> dict[int | None, Any]:

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_cellcls.vocabulary import COLUMNS, CellClsError
 from napari_cellcls.widgets.preview import can_look, look
+from napari_cellcls.widgets.worker import unexpected
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -65,7 +66,8 @@ class Hover(QObject):
     def _show(self, row: int) -> None:
         try:
             self.card.show_view(look(self.session, row))
-        except CellClsError as error:
+        except Exception as failure:  # noqa: BLE001 - an exception must not leave a Qt slot
+            error = failure if isinstance(failure, CellClsError) else unexpected(failure)
             self.card.show_reason(f"{error.what} {error.why}".strip())
 
     def _on_cursor(self, _event: Any) -> None:

@@ -20,6 +20,8 @@ from napari_cellcls.widgets.marks import class_marks
 if TYPE_CHECKING:
     import napari.viewer
 
+    from napari_cellcls.cells.cells import Cells
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -58,6 +60,7 @@ class SessionLayers:
         self.placement = Placement({})
         self.outline_width, self.show_letters = 3, True
         self._drawn_labels: Any = None
+        self._outlines: drawing.Outlines | None = None
         viewer.layers.events.removed.connect(self._on_removed)
 
     def draw(self) -> None:
@@ -75,6 +78,10 @@ class SessionLayers:
         self._drawn_labels = cells.labels
         if selected:
             self.viewer.layers.selection.active = self.cells_layer
+
+    def prepare(self, cells: Cells) -> None:
+        """Compute what drawing ``cells`` needs; safe in a worker thread, the viewer is not touched."""
+        self._outlines = drawing.Outlines.of(cells, self.outline_width)
 
     def clear(self) -> None:
         """Take the layers of the session out of the viewer."""
@@ -129,16 +136,21 @@ class SessionLayers:
         known = len(session.scheme) if session.scheme is not None else 0
         if session.predictions is None:
             codes = np.full(len(cells), known + 2, np.uint8)
-        raster = drawing.class_raster(cells.labels, cells.ids, codes, self.outline_width)
-        if not isinstance(raster, np.ndarray):
-            return raster
+        outlines = self._outlines
+        if (
+            outlines is None
+            or outlines.labels is not cells.labels
+            or outlines.width != self.outline_width
+        ):
+            self.prepare(cells)
+            outlines = self._outlines
+        if outlines is None:
+            return drawing.class_raster(cells.labels, cells.ids, codes, self.outline_width)
+        raster = outlines.raster(cells.ids, codes)
         if self.show_letters and session.scheme is not None and session.predictions is not None:
             drawing.write_marks(raster, cells, codes, class_marks(session.scheme.names))
-        if cells.rejected is not None:
-            left_out = drawing.dashed(
-                drawing.inner_outline(cells.rejected.labels, self.outline_width)
-            )
-            raster[left_out & (raster == 0)] = known + 3
+        if outlines.of_left_out is not None:
+            raster[outlines.of_left_out & (raster == 0)] = known + 3
         return raster
 
     def _color(self) -> None:
