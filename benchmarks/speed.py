@@ -135,12 +135,12 @@ def plain_child(folder: Path) -> None:
     from skimage.measure import regionprops
     from skimage.transform import resize
 
-    from napari_cellcls.models import networks, registry
+    from napari_cellcls.models import networks, plan, registry
 
     package = registry.load(MODEL)
     architecture = package.manifest.architecture
     backbone = networks.build(architecture.id, architecture.params)
-    backbone.set_weights([package.weights[name] for name in sorted(package.weights)])
+    plan.assign(backbone, package.weights)
     outputs = keras.layers.Dense(len(package.manifest.classes), "softmax")(backbone.output)
     model = keras.Model(backbone.input, outputs)
     model.layers[-1].set_weights(list(package.head))

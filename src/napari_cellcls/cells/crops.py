@@ -6,14 +6,14 @@ by window from an image larger than memory gives the same numbers as cutting at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.frames import frames
-from napari_cellcls.cells.resample import sample
+from napari_cellcls.cells.resample import Places, sample
 from napari_cellcls.images.image import Image
 from napari_cellcls.vocabulary import CellsError, CropSpec, Normalization
 
@@ -177,14 +177,14 @@ def _by_window(
 class _Window:
     """The pixels that some frames need, and the rule that makes crops of them.
 
-    ``planes`` are as stored, None where the model has an input the image lacks; ``origin`` is the
-    position of their first pixel in the whole image.
+    ``planes`` ``(C, y, x)`` are as stored; ``inputs`` says which input of the model each of them
+    is, the other inputs are absent; ``origin`` is the place of the first pixel in the image.
     """
 
-    planes: tuple[np.ndarray | None, ...]
+    planes: np.ndarray
+    inputs: tuple[int, ...]
     labels: np.ndarray | None
     origin: tuple[int, int]
-    shape: tuple[int, int]
     spec: CropSpec
     limits: np.ndarray
 
@@ -193,65 +193,67 @@ class _Window:
         cls, image: Image, cells: Cells, spec: CropSpec, limits: np.ndarray,
         indices: tuple[int | None, ...], place: np.ndarray,
     ) -> _Window:  # fmt: skip
-        """Read the region all frames need; arrays in memory are not copied."""
+        """Read the region all frames need; neighboring planes in memory are not copied."""
         shape = np.array(image.shape)
         low = np.clip(np.floor(place[:, :2].min(axis=0)).astype(int), 0, shape - 1)
         high = np.clip(
             np.ceil((place[:, :2] + place[:, 2:]).max(axis=0)).astype(int) + 1, low + 1, shape
         )
         window = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
-        planes: list[np.ndarray | None] = [None] * len(indices)
-        present = [k for k, index in enumerate(indices) if index is not None]
-        if isinstance(image.data, np.ndarray):
-            for k in present:
-                planes[k] = image.data[indices[k]][window]
+        inputs = tuple(k for k, index in enumerate(indices) if index is not None)
+        wanted = [index for index in indices if index is not None]
+        if isinstance(image.data, np.ndarray) and wanted == list(range(wanted[0], wanted[-1] + 1)):
+            planes = image.data[(slice(wanted[0], wanted[-1] + 1), *window)]
         else:
-            read = image.planes(tuple(indices[k] for k in present), window)  # type: ignore[misc]
-            for k, plane in zip(present, read):
-                planes[k] = plane
+            planes = image.planes(tuple(wanted), window)
         labels = np.asarray(cells.labels[window]) if spec.mask else None
-        origin = (int(low[0]), int(low[1]))
-        return cls(tuple(planes), labels, origin, tuple((high - low).tolist()), spec, limits)
+        return cls(planes, inputs, labels, (int(low[0]), int(low[1])), spec, limits)
 
     def cut(self, place: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Cut frames; what is outside the image or belongs to another label is ``fill``."""
         factors = self._factors()
-        count, fill, (y0, x0) = len(self.planes), np.float32(self.spec.fill), self.origin
-        plain = factors is not None
+        fill, (y0, x0) = np.float32(self.spec.fill), self.origin
 
-        def read(i: int, y: np.ndarray | slice, x: slice, out: Sequence[np.ndarray]) -> None:
-            rows = slice(y.start - y0, y.stop - y0) if isinstance(y, slice) else y - y0
-            area = (rows, slice(x.start - x0, x.stop - x0))
-            own = None if self.labels is None else self.labels[area] == ids[i]
-            for k, plane in enumerate(self.planes):
-                if plane is None:
-                    # The same as everywhere outside: nothing but fill.
-                    continue
-                values = plane[area]
-                if not plain:
-                    values = _normalized(values, *self.limits[k]) - fill
-                out[k][...] = values if own is None else values * own
+        def read(i: int, y: Places, x: Places) -> np.ndarray:
+            y, x = _shifted(y, y0), _shifted(x, x0)
+            values = self.planes[:, y][..., x]
+            if factors is None:
+                each = zip(values, self.limits[list(self.inputs)])
+                values = np.stack([_normalized(v, *limits) - fill for v, limits in each])
+            if self.labels is not None:
+                own = self.labels[y][:, x] == ids[i]
+                # Plane after plane in memory, whatever the image's order: the mixing reads rows.
+                values = np.multiply(values, own, out=np.empty(values.shape, values.dtype))
+            return values.astype(np.float32, order="C", copy=False)
 
-        bounds = (y0, y0 + self.shape[0], x0, x0 + self.shape[1])
-        crops = sample(read, count, place, self.spec.size, bounds, factors)
+        bounds = (y0, y0 + self.planes.shape[1], x0, x0 + self.planes.shape[2])
+        made = sample(read, len(self.inputs), place, self.spec.size, bounds, factors)
+        if len(self.inputs) < len(self.limits):
+            # Absent inputs look the same as everything outside: nothing but fill.
+            found, made = made, np.zeros((*made.shape[:3], len(self.limits)), np.float32)
+            made[..., list(self.inputs)] = found
         if fill:
-            crops += fill
-        return crops
+            made += fill
+        return made
 
     def _factors(self) -> list[float] | None:
         """Return one factor per plane where normalizing is nothing but that, else None.
 
         Then it is done last, on the crops: sampling is linear.
         """
-        if self.spec.fill or self.limits[:, 0].any():
+        limits, dtype = self.limits[list(self.inputs)], self.planes.dtype
+        small = dtype.kind == "u" and dtype.itemsize <= 2
+        if self.spec.fill or limits[:, 0].any() or not small:
             return None
-        for plane, (_, white) in zip(self.planes, self.limits):
-            if plane is not None and not (
-                plane.dtype.kind == "u" and plane.dtype.itemsize <= 2
-                and white >= np.iinfo(plane.dtype).max
-            ):  # fmt: skip
-                return None
-        return [1 / white if white > 0 else 0.0 for _, white in self.limits]
+        if (limits[:, 1] < np.iinfo(dtype).max).any():
+            return None
+        return [float(1 / white) for white in limits[:, 1]]
+
+
+def _shifted(places: Places, origin: int) -> Places:
+    if isinstance(places, slice):
+        return slice(places.start - origin, places.stop - origin)
+    return places - origin
 
 
 def _normalized(plane: np.ndarray, black: float, white: float) -> np.ndarray:
