@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_cellcls.vocabulary import COLUMNS, CellClsError
-from napari_cellcls.widgets.preview import can_look, look
+from napari_cellcls.widgets.preview import CropView, can_look, look, verdict_words
 from napari_cellcls.widgets.worker import unexpected
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Hover(QObject):
         super().__init__(parent)
         self.viewer, self.session, self.layers, self.card = viewer, session, layers, card
         self._row: int | None = None
+        self._view: CropView | None = None
+        self._made_of: tuple[Any, ...] = ()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
@@ -65,10 +68,22 @@ class Hover(QObject):
 
     def _show(self, row: int) -> None:
         try:
-            self.card.show_view(look(self.session, row))
+            self.card.show_view(self._look(row))
         except Exception as failure:  # noqa: BLE001 - an exception must not leave a Qt slot
             error = failure if isinstance(failure, CellClsError) else unexpected(failure)
             self.card.show_reason(f"{error.what} {error.why}".strip())
+
+    def _look(self, row: int) -> CropView:
+        """Cut the cell, unless only what is said about it has changed."""
+        session = self.session
+        made_of = (session.image, session.cells, session.manifest, session.mapping, row)
+        if self._view is None or any(
+            a is not b for a, b in zip(made_of, self._made_of, strict=True)
+        ):
+            self._view, self._made_of = look(session, row), made_of
+        else:
+            self._view = replace(self._view, verdict=verdict_words(session, row))
+        return self._view
 
     def _on_cursor(self, _event: Any) -> None:
         if not self._timer.isActive():
