@@ -6,24 +6,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_cellcls.export.legend import class_letters, legend_items
+from napari_cellcls.export.legend import legend_items
+from napari_cellcls.marks import class_marks
 from napari_cellcls.vocabulary import ClassScheme
 from tests.export import fakes
 
 
 def test_letters() -> None:
-    assert class_letters(fakes.SCHEME) == ("P", "U")
-    assert class_letters(ClassScheme.from_names(("RBC", "WBC", "Ring", "R"))) == (
-        "Rb",
-        "W",
-        "Ri",
-        "R2",
-    )
+    assert class_marks(fakes.SCHEME.names) == ("P", "U")
+    assert class_marks(("RBC", "WBC", "Ring", "R")) == ("R", "W", "Ri", "R2")
 
 
 @given(st.lists(st.text(max_size=5), max_size=40))
 def test_letters_are_unique(names: list[str]) -> None:
-    signs = class_letters(ClassScheme.from_names(names))
+    signs = class_marks(tuple(names))
     assert len(set(signs)) == len(names)
     assert all(signs)
 
@@ -45,7 +41,7 @@ def test_of_many_classes_only_those_present_are_listed() -> None:
     assigned = np.zeros((4, 28), bool)
     assigned[:, 5], assigned[0, 2] = True, True
     items = legend_items(
-        fakes.predictions(scheme=scheme, assigned=assigned), class_letters(scheme), "#fff", 0
+        fakes.predictions(scheme=scheme, assigned=assigned), class_marks(scheme.names), "#fff", 0
     )
     assert [text.split("  ")[1] for _, text in items] == [
         "class 5: 4 (100.0 %)",

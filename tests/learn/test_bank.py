@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("keras")
-
 from napari_cellcls.learn import bank
 from napari_cellcls.learn.augment import Augmentation
 

@@ -7,8 +7,8 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QWidget
 
 from napari_cellcls.counting import wilson
+from napari_cellcls.marks import class_marks
 from napari_cellcls.vocabulary import ChannelRole, ClassScheme, ImageError, InputPlane, Progress
-from napari_cellcls.widgets.marks import class_marks
 from napari_cellcls.widgets.panels.channels import AUTOMATIC, ChannelsPanel
 from napari_cellcls.widgets.panels.inputs import Menu, Option
 from napari_cellcls.widgets.panels.look import Section, ink_on

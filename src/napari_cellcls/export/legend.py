@@ -20,25 +20,6 @@ if TYPE_CHECKING:
 _INK, _FAINT, _PAPER = "#202020", "#606060", "#ffffff"
 
 
-def class_letters(scheme: ClassScheme) -> tuple[str, ...]:
-    """Give each class a sign of one letter, or two where the first letter is shared.
-
-    Returns
-    -------
-    tuple of str
-        Unique, in the order of the scheme.
-    """
-    names = [name.strip() or "?" for name in scheme.names]
-    firsts = [name[0].upper() for name in names]
-    signs: list[str] = []
-    for name, first in zip(names, firsts, strict=True):
-        tries = [first] if firsts.count(first) == 1 else []
-        tries += [first + letter.lower() for letter in name[1:] if letter.isalnum()]
-        tries += [f"{first}{number}" for number in range(2, len(names) + 3)]
-        signs.append(next(sign for sign in tries if sign not in signs))
-    return tuple(signs)
-
-
 @functools.cache
 def font(size: int) -> Any:
     """Return a sans-serif font of ``size`` pixels that knows many scripts."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cellcls.export.errors import writing
-from napari_cellcls.export.legend import class_letters, draw_letters, font, with_legend
+from napari_cellcls.export.legend import draw_letters, font, with_legend
+from napari_cellcls.marks import class_marks
 from napari_cellcls.vocabulary import COLUMNS, ClassScheme
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def render_overlay(
     palette = np.stack([rgb_of(c.color) for c in predictions.scheme.classes] + [rgb_of(no_class)])
     _outline(pixels, view.labels(cells.labels), cells.ids, palette[shown], width)  # -1: the last
     picture = PillowImage.fromarray(pixels)
-    letters = class_letters(predictions.scheme)
+    letters = class_marks(predictions.scheme.names)
     _letter_cells(picture, cells, shown, letters, predictions.scheme, view)
     rejected = 0 if cells.rejected is None else len(cells.rejected.table)
     return with_legend(picture, predictions, letters, no_class, rejected, lines)

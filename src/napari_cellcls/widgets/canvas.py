@@ -18,8 +18,8 @@ class CanvasGuard(QObject):
 
     napari 0.9.2 frees the textures and programs of a removed layer at once, in whichever context
     is current then; after a paint that is Qt's, not the canvas's. Mesa's software renderers
-    (llvmpipe and softpipe 22.3) then crash in ``glDrawArrays`` at the second redraw that follows:
-    always without this guard, in 20 removals out of 20 not with it. Plain napari does so too.
+    (llvmpipe and softpipe 22.3) then crash in ``glDrawArrays`` at the second redraw that follows;
+    plain napari does so without this plugin.
 
     Parameters
     ----------

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_cellcls.marks import class_marks
 from napari_cellcls.session import Session
 from napari_cellcls.widgets import drawing
 from napari_cellcls.widgets.choices import META, OURS
-from napari_cellcls.widgets.marks import class_marks
 
 if TYPE_CHECKING:
     import napari.viewer

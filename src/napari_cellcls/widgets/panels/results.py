@@ -9,9 +9,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cellcls.counting import is_defined
+from napari_cellcls.marks import class_marks
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, Estimate
 from napari_cellcls.widgets.drawing import NO_CLASS
-from napari_cellcls.widgets.marks import class_marks
 from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption, card_frame, small
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QPushButton, QWidget
 
+from napari_cellcls.marks import class_marks
 from napari_cellcls.vocabulary import ClassScheme
-from napari_cellcls.widgets.marks import class_marks
 from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption
 
 

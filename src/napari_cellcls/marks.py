@@ -8,7 +8,13 @@ from collections.abc import Iterator
 def class_marks(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return a short mark per class, unique within the model: one letter where that is enough.
 
-    Color alone must never tell two classes apart, so each mark differs from all others.
+    Color alone must never tell two classes apart, so each mark differs from all others. The window
+    and the pictures on disk use the same marks.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Display names in output order.
     """
     taken: set[str] = set()
     marks = []
