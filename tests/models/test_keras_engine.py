@@ -22,20 +22,28 @@ def package(tmp_path_factory):
     return make.package(tmp_path_factory.mktemp("keras") / "small.cellpkg")
 
 
+def heavy_modules():
+    return {"keras", "tensorflow"} & set(sys.modules)
+
+
 @pytest.fixture(scope="module")
-def engine(package):
+def loaded_before():
+    """Training tests of the same process may have loaded Keras already."""
+    return heavy_modules()
+
+
+@pytest.fixture(scope="module")
+def engine(package, loaded_before):
     with KerasEngine(package) as opened:
         yield opened
 
 
-def test_same_embeddings_as_onnx_runtime_and_no_keras_here(package, engine):
-    # Training tests of the same process may have loaded Keras before.
-    loaded = {"keras", "tensorflow"} & set(sys.modules)
+def test_same_embeddings_as_onnx_runtime_and_no_keras_here(package, engine, loaded_before):
     crops = np.random.default_rng(0).random((300, 24, 24, 3), dtype=np.float32)
     with runtime.open_engine(package, "onnxruntime") as other:
         np.testing.assert_allclose(engine.embed(crops), other.embed(crops), atol=1e-4)
     assert engine.device == "cpu"
-    assert {"keras", "tensorflow"} & set(sys.modules) == loaded
+    assert heavy_modules() == loaded_before
 
 
 def test_a_failing_request_is_told_and_the_child_lives(engine, package):
