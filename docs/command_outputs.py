@@ -53,7 +53,12 @@ def output_of(command: str, folder: Path) -> str:
         .replace(str(ROOT), "...")
     )
     text = text.replace(str(Path.home()), "/home/ada").expandtabs(4)
-    lines = [line.rstrip() for line in text.splitlines() if not line.startswith("Classifying:")]
+    text = re.sub(r"System: (\w+)-\S+", r"System: \1", text)  # no reader's kernel is this one
+    lines = [
+        line.rstrip()
+        for line in text.splitlines()
+        if not line.startswith(("Classifying:", "Evaluating:"))
+    ]
     return "\n".join(lines) + "\n" + (f"[exit code {done.returncode}]\n" if done.returncode else "")
 
 
