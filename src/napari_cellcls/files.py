@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 _REPLACE_TRIES = 10
+_PART = ".part-"
+_FORGOTTEN_S = 3600.0
 
 
 @contextlib.contextmanager
@@ -22,10 +24,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".part-", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f"{_PART}{uuid.uuid4().hex}{target.suffix}")
     try:
+        temporary.touch(exist_ok=False)
         yield temporary
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
@@ -39,6 +40,14 @@ def write_bytes(target: str | os.PathLike[str], content: bytes) -> None:
     """Write ``content`` to ``target`` atomically."""
     with atomic_path(target) as temporary:
         temporary.write_bytes(content)
+
+
+def sweep(folder: Path) -> None:
+    """Remove unfinished files that a killed program left in a folder an hour ago or longer."""
+    for path in folder.glob(f"{_PART}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _FORGOTTEN_S:
+                path.unlink()
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

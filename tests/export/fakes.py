@@ -24,7 +24,7 @@ BOXES = {3: (10, 10, 40, 40), 5: (0, 50, 30, 80), 7: (60, 15, 90, 45), 300: (55,
 
 
 def manifest(metrics: Metrics = METRICS) -> Any:
-    return SimpleNamespace(metrics=metrics)
+    return SimpleNamespace(metrics=metrics, level="released", cells="fluorescence")
 
 
 def rgb_image(shape: tuple[int, int] = (100, 120), name: str = "field") -> Image:

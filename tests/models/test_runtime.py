@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -264,3 +266,19 @@ def test_a_provider_that_falls_back_is_noticed(package):
 def test_self_test_returns_the_difference(package):
     with runtime.open_engine(package, "onnxruntime") as opened:
         assert base.self_test(opened, package) < 1e-5
+
+
+def test_engines_are_loaded_with_telemetry_off():
+    code = (
+        "import os, sys\n"
+        "from napari_cellcls.models.engines import onnxruntime, openvino\n"
+        "onnxruntime.devices()\n"
+        "try:\n"
+        "    openvino.devices()\n"
+        "except ImportError:\n"
+        "    pass\n"
+        "assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

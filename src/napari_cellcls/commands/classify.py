@@ -185,7 +185,7 @@ def report(done: Run, out: Path) -> None:
     if 0 < len(done.results) <= MANY:
         rows = [[r.row["name"], str(r.counts.total), headline(r.row)] for r in done.results]
         console.show_table(["image", "cells", "found"], rows)
-        _doubts(done)
+    _doubts(done)
     totals = summary(done)["totals"]
     if len(done.results) > 1:
         for model, row in totals["by_model"].items():
@@ -215,9 +215,16 @@ def _endings(done: Run) -> str:
 
 
 def _doubts(done: Run) -> None:
+    """Show each note once, with the image or the number of images it is about."""
+    names: dict[str, list[str]] = {}
     for result in done.results:
         for note in result.row["notes"]:
-            console.err().print(f"[dim]{result.row['name']}: {escape(note)}[/]")
+            names.setdefault(note, []).append(result.row["name"])
+    for note, about in list(names.items())[:MANY]:
+        who = about[0] if len(about) == 1 else f"{len(about)} images"
+        console.err().print(f"[dim]{escape(f'{who}: {note}')}[/]")
+    if len(names) > MANY:
+        console.err().print(f"[dim]{len(names) - MANY} more notes in summary.json[/]")
 
 
 def _depth(z: str | None) -> int | Literal["max"] | None:

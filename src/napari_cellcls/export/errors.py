@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from napari_cellcls.files import atomic_path
+from napari_cellcls.files import atomic_path, sweep
 from napari_cellcls.vocabulary import CellClsError
 
 
@@ -96,6 +96,7 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
         with atomic_path(folder / ".cellcls-write-test") as temporary:
             temporary.write_bytes(b"ok")
         (folder / ".cellcls-write-test").unlink()
+        sweep(folder)
     except OSError as error:
         raise write_error(folder, error) from error
     return folder

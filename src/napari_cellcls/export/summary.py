@@ -133,7 +133,7 @@ def image_result(
             "left_out": {} if cells.rejected is None else cells.rejected.counts(),
         },
         **counts_json(counts, metrics),
-        "notes": [*image.notes, *cells.notes, *notes],
+        "notes": [*image.notes, *cells.notes, *notes, *caution(manifest)],
         "seconds": {step: round(value, 4) for step, value in seconds.items()},
         "files": files or {},
     }
@@ -222,10 +222,20 @@ def headline(row: dict[str, Any]) -> str:
 
 
 def smear_line(predictions: Predictions, manifest: Manifest) -> tuple[str, ...]:
-    """Return the line about parasitemia below an overlay; nothing for other models."""
+    """Return the lines below an overlay: parasitemia of a smear, and the caution of the model."""
     found = parasitaemia_of(class_counts(predictions), manifest.metrics)
     shown = [f"{percent(estimate_json(estimate))} {kind}" for kind, estimate in found.items()]
-    return (f"parasitemia {', '.join(shown)}",) if shown else ()
+    parasitemia = (f"parasitemia {', '.join(shown)}",) if shown else ()
+    return (*parasitemia, *caution(manifest))
+
+
+def caution(manifest: Manifest) -> tuple[str, ...]:
+    """Return what must stand beside every result of a model."""
+    if manifest.level == "starter":
+        return ("Starter model, trained on simulated images: no claim on real ones.",)
+    if manifest.cells == "smear":
+        return ("Error rates are those of the NIH slides: test a known-negative slide first.",)
+    return ()
 
 
 def percent(estimate: dict[str, Any]) -> str:

@@ -101,6 +101,10 @@ def measure_range(
     if dtype.kind == "f":
         if low >= 0 and high <= 1:
             return (0.0, 1.0), []
+        if is_rgb and low >= 0 and high <= 65535:
+            full = 255.0 if high <= 255 else 65535.0
+            note = f"The colors are floating point up to {high:g}; 0 to {full:g} was taken as full scale."
+            return (0.0, full), [note]
         note = f"The values are floating point from {low:g} to {high:g}; that range was taken as full scale."
         return (low, high if high > low else low + 1.0), [note]
     if low < 0:

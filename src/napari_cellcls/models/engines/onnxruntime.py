@@ -23,10 +23,22 @@ PROVIDERS = {
 }
 
 
-def devices() -> tuple[str, ...]:
-    """Return the devices this installation of ONNX Runtime was built for, fastest first."""
+def quiet_library() -> Any:
+    """Import ONNX Runtime with its telemetry off: nothing may leave the computer.
+
+    Since 1.31 the library looks up its maker's servers and keeps a device id in the user's cache
+    unless this variable is set before the import.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def devices() -> tuple[str, ...]:
+    """Return the devices this installation of ONNX Runtime was built for, fastest first."""
+    onnxruntime = quiet_library()
     present = set(onnxruntime.get_available_providers())
     return tuple(device for device, provider in PROVIDERS.items() if provider in present)
 
@@ -54,8 +66,7 @@ class OnnxRuntimeEngine(Engine):
 
     def __init__(self, package: ModelPackage, onnx: bytes, device: str = "cpu") -> None:
         super().__init__(package)
-        import onnxruntime
-
+        onnxruntime = quiet_library()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,21 @@ from napari_cellcls.models.package import ModelPackage
 _BLOCK = 16
 
 
-def devices() -> tuple[str, ...]:
-    """Return the devices OpenVINO finds, in our words."""
+def quiet_library() -> Any:
+    """Import OpenVINO without its telemetry: nothing may leave the computer.
+
+    Importing its model tools reports to an analytics service through a package of its own; without
+    that package they use a stand-in that does nothing.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
+    return openvino
+
+
+def devices() -> tuple[str, ...]:
+    """Return the devices OpenVINO finds, in our words."""
+    openvino = quiet_library()
     return tuple(name.lower() for name in openvino.Core().available_devices)
 
 
@@ -34,8 +46,7 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, package: ModelPackage, onnx: bytes, device: str = "cpu") -> None:
         super().__init__(package)
-        import openvino
-
+        openvino = quiet_library()
         core = openvino.Core()
         # On processors with AMX the default is bfloat16, which moves embeddings by some percent.
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
