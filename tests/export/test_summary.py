@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -77,11 +76,3 @@ def test_headline() -> None:
     assert text.startswith(
         "Parasitized 1, Uninfected 3; parasitemia 25.0 % (4.6–69.9) apparent, 24.2 % ("
     )
-
-
-def test_a_starter_and_a_smear_model_say_what_they_do_not_claim() -> None:
-    starter = SimpleNamespace(level="starter", cells="fluorescence")
-    smear = SimpleNamespace(level="released", cells="smear")
-    assert "no claim on real ones" in summary.caution(starter)[0]
-    assert "known-negative slide" in summary.caution(smear)[0]
-    assert summary.caution(SimpleNamespace(level="released", cells="whole")) == ()

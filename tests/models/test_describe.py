@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -160,3 +161,11 @@ def test_rdf_has_the_fields_bioimageio_needs(tmp_path):
 def test_rdf_name_keeps_to_the_allowed_letters():
     assert describe._rdf_name("Zellen: größe/α (v2)") == "Zellen gr e (v2)"
     assert describe._rdf_name("x") == "x____"
+
+
+def test_a_starter_and_a_smear_model_say_what_they_do_not_claim() -> None:
+    starter = SimpleNamespace(level="starter", cells="fluorescence")
+    smear = SimpleNamespace(level="released", cells="smear")
+    assert "no accuracy claim on real ones" in describe.caution(starter)[0]
+    assert "known-negative slide" in describe.caution(smear)[0]
+    assert describe.caution(SimpleNamespace(level="released", cells="whole")) == ()

@@ -22,6 +22,7 @@ from napari_cellcls.counting import (
     total_counts,
 )
 from napari_cellcls.export.errors import writing
+from napari_cellcls.models.describe import caution
 from napari_cellcls.vocabulary import COLUMNS, RESEARCH_USE_ONLY, CellClsError, Estimate
 
 if TYPE_CHECKING:
@@ -227,15 +228,6 @@ def smear_line(predictions: Predictions, manifest: Manifest) -> tuple[str, ...]:
     shown = [f"{percent(estimate_json(estimate))} {kind}" for kind, estimate in found.items()]
     parasitemia = (f"parasitemia {', '.join(shown)}",) if shown else ()
     return (*parasitemia, *caution(manifest))
-
-
-def caution(manifest: Manifest) -> tuple[str, ...]:
-    """Return what must stand beside every result of a model."""
-    if manifest.level == "starter":
-        return ("Starter model, trained on simulated images: no claim on real ones.",)
-    if manifest.cells == "smear":
-        return ("Error rates are those of the NIH slides: test a known-negative slide first.",)
-    return ()
 
 
 def percent(estimate: dict[str, Any]) -> str:

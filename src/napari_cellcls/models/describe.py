@@ -108,6 +108,15 @@ def number_in_words(value: MetricValue) -> str:
     return f"{value.value:.3f} (95 % interval {value.low:.3f} to {value.high:.3f}{method})"
 
 
+def caution(manifest: Manifest) -> tuple[str, ...]:
+    """Return what must stand beside every result of a model, in the window, terminal and files."""
+    if manifest.level == "starter":
+        return ("Starter model: trained on simulated images, no accuracy claim on real ones.",)
+    if manifest.cells == "smear":
+        return ("Error rates are those of the NIH slides: test a known-negative slide first.",)
+    return ()
+
+
 def crop_in_words(crop: CropSpec, rule: Normalization) -> str:
     """Return how a cell becomes a network input, as one sentence."""
     margin = f" with {crop.margin * 100:g} % added on each side" if crop.margin else ""

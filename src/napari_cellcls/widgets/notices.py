@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_cellcls.models.describe import caution
 from napari_cellcls.session import Session
 
 Notice = tuple[str, str]
@@ -41,16 +42,11 @@ def _no_cells(session: Session) -> list[Notice]:
 
 def _level(session: Session) -> list[Notice]:
     manifest = session.manifest
-    if manifest is None or manifest.level == "released":
+    if manifest is None:
         return []
-    if manifest.level == "starter":
-        return [
-            (
-                "warning",
-                "Starter model: trained on simulated images, no accuracy claim on real ones.",
-            )
-        ]
-    return [("info", "Backbone only: this model has no classes until you teach it some.")]
+    if manifest.level == "backbone":
+        return [("info", "Backbone only: this model has no classes until you teach it some.")]
+    return [("warning", text) for text in caution(manifest)]
 
 
 def _scale(session: Session) -> list[Notice]:
