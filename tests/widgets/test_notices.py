@@ -26,11 +26,10 @@ def session_of(pixel_um: float | None = 0.12, **model: object) -> Session:
     return session
 
 
-def test_a_released_model_at_its_own_scale_needs_no_notice_but_a_smear_does() -> None:
-    assert notices(session_of(pixel_size_um=[0.1, 0.15], cells="whole")) == ()
-    smear = notices(session_of(pixel_size_um=[0.1, 0.15], cells="smear"))
-    assert [level for level, _ in smear] == ["warning"]
-    assert "known-negative slide" in smear[0][1]
+def test_a_released_smear_model_at_its_own_scale_says_only_where_its_error_rates_hold() -> None:
+    found = notices(session_of(pixel_size_um=[0.1, 0.15]))
+    assert [level for level, _ in found] == ["warning"]
+    assert "known-negative slide" in found[0][1]
 
 
 def test_a_starter_model_says_so() -> None:
