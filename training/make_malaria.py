@@ -244,6 +244,10 @@ the model that never saw its patient. Intervals: 95 %, bootstrap over patients. 
 
 Specificity at 93 % sensitivity: {found["specificity_at_93"]:.4f}.
 {random}
+The network and the strength of the augmentation were chosen among four settings on validation patients from the training
+side of fold 0. These patients are held out in other folds, so the choice, though not the training, has seen them; the
+chosen setting was not the best of the four there.
+
 About 5 % of the published labels are doubtful (Fuhad et al. 2020, Diagnostics 10:329); "confirmed labels only" leaves
 those cells out. Whole patients fail together. Lowest accuracy: {worst}.
 
