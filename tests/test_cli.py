@@ -192,7 +192,30 @@ def test_images_of_one_name_in_two_folders(
     out = tmp_path / "out"
     assert classify(out, model, *images, "--labels", tmp_path / "in" / "a") == 0
     assert (out / "a_f.cells.csv").exists() and (out / "b_f.cells.csv").exists()
-    assert "2 images are called 'f'; their results are named a_f, b_f." in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "2 images are called 'f'; their results are named a_f, b_f." in said.err
+    assert {line.split("\t")[0] for line in said.out.splitlines()} >= {"a_f", "b_f"}
+    assert [row["name"] for row in summary(out)["images"]] == ["a_f", "b_f"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        (np.zeros((9, 9), np.uint8), "CELLS-SIZE"),
+        (np.full((64, 72), 0.5, np.float32), "CELLS-FLOAT"),
+        (np.full((64, 72), -1, np.int16), "CELLS-NEGATIVE"),
+        (np.zeros((64, 72), np.uint8), "CELLS-EMPTY"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_named(
+    tmp_path: Path, model: str, labels: np.ndarray, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, path = smear(tmp_path / "in" / "f.png"), tmp_path / "mine.tif"
+    tifffile.imwrite(path, labels)
+    assert classify(tmp_path / "out", model, image, "--labels", path) == 4
+    said = capsys.readouterr().err
+    assert f"[{code}]" in said
+    assert f"  file: {path}\n" in said
 
 
 def test_one_label_file_for_many_images_is_wrong_usage(tmp_path: Path, model: str) -> None:

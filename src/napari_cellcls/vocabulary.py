@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from os import PathLike, fspath
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
 
@@ -58,6 +58,12 @@ class CellClsError(Exception):
         why = f" Why: {self.why}" if self.why else ""
         remedy = f" What to do: {self.remedy}" if self.remedy else ""
         return f"{self.what}{where}{why}{remedy} [{self.code}]"
+
+    def at(self, path: str | PathLike[str] | None) -> Self:
+        """Name the file concerned where the place that raised did not know it; return self."""
+        if self.path is None and path is not None:
+            self.path = fspath(path) or None
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive a process border (the default would lose the keyword arguments)."""

@@ -16,7 +16,7 @@ from napari_cellcls.commands.steps import Job
 from napari_cellcls.export.errors import ExportError
 from napari_cellcls.export.summary import Run
 from napari_cellcls.images.collections import ImageRef
-from napari_cellcls.vocabulary import ImageError, Progress, finish
+from napari_cellcls.vocabulary import CellsError, EngineError, ImageError, Progress, finish
 
 
 class Rooms:
@@ -85,6 +85,17 @@ def test_a_bad_image_is_a_row_and_the_rest_go_on(rooms: Rooms, tmp_path: Path) -
     run = finish(classify_images(jobs(3), Options(tmp_path), Run({})))
     assert run.results == ["i0 predictions", "i2 predictions"]
     assert [(f.name, f.path, f.error.code) for f in run.failures] == [("i1", "i1.png", "IMG-TRUNC")]
+
+
+def test_an_error_about_cells_names_the_image(rooms: Rooms, tmp_path: Path) -> None:
+    rooms.fail = {
+        "i0": CellsError("No color planes.", code="CELLS-METHOD"),
+        "i1": CellsError("No such labels.", code="CELLS-SIZE", path="l.tif"),
+        "i2": EngineError("No such card.", code="ENGINE-DEVICE"),
+    }
+    run = finish(classify_images(jobs(3), Options(tmp_path), Run({})))
+    assert [f.error.path for f in run.failures] == ["i0.png", "l.tif", None]
+    assert "File: i0.png." in str(run.failures[0].error)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers._source import layer_source
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QEnterEvent, QGuiApplication
 from qtpy.QtTest import QTest
@@ -169,11 +170,13 @@ def test_deleting_the_image_in_the_middle_of_a_run_stops_it(
 def test_labels_of_another_size_are_refused_with_a_code(
     smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any
 ) -> None:
-    labels = smear_viewer.add_labels(squares((1, 2)), name="foreign")
+    with layer_source(path="/data/foreign.tif"):
+        labels = smear_viewer.add_labels(squares((1, 2)), name="foreign")
     widget = open_dock()
     widget.controller.use_cells(labels)
     qtbot.waitUntil(lambda: widget.error.error is not None, timeout=10_000)
     assert widget.error.error.code.startswith("CELLS-")
+    assert widget.error.error.path == "/data/foreign.tif"
     assert widget.error.isVisible()
     press(widget.error.copy_button)
     assert widget.error.error.code in QGuiApplication.clipboard().text()

@@ -20,7 +20,14 @@ from napari_cellcls.commands.options import Options
 from napari_cellcls.commands.steps import Job, Models, Prepared, Stopped
 from napari_cellcls.export.errors import LASTING
 from napari_cellcls.export.summary import Failure, Run
-from napari_cellcls.vocabulary import CellClsError, Progress, Task
+from napari_cellcls.vocabulary import (
+    CellClsError,
+    CellsError,
+    ChannelError,
+    ImageError,
+    Progress,
+    Task,
+)
 
 AHEAD = 2
 WORKERS = 2
@@ -116,11 +123,13 @@ def _one(
     except CellClsError as error:
         if error.code in LASTING:
             raise
-        run.failures.append(Failure(job.ref.name, job.path, error))
+        if isinstance(error, ImageError | ChannelError | CellsError):
+            error.at(job.path)
+        run.failures.append(Failure(job.stem, job.path, error))
     # One image that meets a fault of ours must not cost the user the other ones.
     except Exception as error:  # noqa: BLE001
         _log.exception("unforeseen failure with %s", job.path)
-        run.failures.append(Failure(job.ref.name, job.path, failures.unexpected(error, job.path)))
+        run.failures.append(Failure(job.stem, job.path, failures.unexpected(error, job.path)))
     yield at(UNITS, Progress(0, 0, ""))
 
 

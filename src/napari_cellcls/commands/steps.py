@@ -14,7 +14,7 @@ import numpy as np
 from napari_cellcls.commands import failures
 from napari_cellcls.commands import options as choices
 from napari_cellcls.commands.options import Options
-from napari_cellcls.vocabulary import Progress, Task
+from napari_cellcls.vocabulary import CellsError, Progress, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,7 +190,8 @@ def write(ready: Prepared, predictions: Predictions, options: Options) -> ImageR
 
     watch, stem, out = Watch(dict(ready.seconds)), ready.job.stem, options.out
     watch.seconds["predict"] = predictions.seconds
-    image, cells = ready.image, ready.cells
+    # Under the name of its files, which tells images of one name in two folders apart.
+    image, cells = replace(ready.image, name=stem), ready.cells
     files = {
         "cells": f"{stem}.cells.csv",
         "labels": f"{stem}.labels.tif",
@@ -258,9 +259,12 @@ def _from_labels(path: Path, image: Image) -> Cells:
     from napari_cellcls.images.read import open_image
 
     plane = choices.plane_of_labels(open_image(path))
-    return cells_from_labels(
-        plane, image.pixel_size_um, method=f"labels from {path.name}", image_shape=image.shape
-    )
+    try:
+        return cells_from_labels(
+            plane, image.pixel_size_um, method=f"labels from {path.name}", image_shape=image.shape
+        )
+    except CellsError as error:
+        raise error.at(path) from None
 
 
 def _scene(scene: str | None) -> int | str | None:

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_cellcls.cells.cells import Cells
 from napari_cellcls.session import Session
-from napari_cellcls.vocabulary import CellClsError, Progress, Task
+from napari_cellcls.vocabulary import CellClsError, CellsError, Progress, Task
 from napari_cellcls.widgets import choices, defaults
 from napari_cellcls.widgets.catalog import Catalog
 from napari_cellcls.widgets.layers import Placement, SessionLayers
@@ -192,12 +192,15 @@ class Controller(QObject):
         image, name = self.session.image, layer.name
         labels = choices.plane(layer, self.viewer.dims.current_step)
         yield Progress(0, 0, "Measuring the cells")
-        return cells_from_labels(
-            labels,
-            pixel_size_um=image.pixel_size_um if image is not None else None,
-            method=f"labels “{name}”",
-            image_shape=image.shape if image is not None else None,
-        )
+        try:
+            return cells_from_labels(
+                labels,
+                pixel_size_um=image.pixel_size_um if image is not None else None,
+                method=f"labels “{name}”",
+                image_shape=image.shape if image is not None else None,
+            )
+        except CellsError as error:
+            raise error.at(layer.source.path) from None
 
     def _start(self, task: Task[Any], title: str) -> None:
         self.view.error.clear()
@@ -227,6 +230,8 @@ class Controller(QObject):
 
     def _on_failed(self, error: CellClsError) -> None:
         self._end_text = ""
+        if isinstance(error, CellsError) and self.session.image is not None:
+            error.at(self.session.image.path)
         self.view.error.show_error(error)
 
     def _on_ended(self) -> None:
