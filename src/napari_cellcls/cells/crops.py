@@ -28,6 +28,7 @@ def cut(
     normalization: Normalization,
     mapping_indices: tuple[int | None, ...],
     rows: slice | np.ndarray | None = None,
+    limits: np.ndarray | None = None,
 ) -> np.ndarray:
     """Cut cells into network inputs.
 
@@ -43,6 +44,8 @@ def cut(
         Image channel per input plane; None gives a plane of ``spec.fill``.
     rows : slice or numpy.ndarray, optional
         Rows of the cell table, all by default; kept in this order.
+    limits : numpy.ndarray, optional
+        What :func:`channel_limits` says for this image, when it is known already.
 
     Returns
     -------
@@ -57,7 +60,8 @@ def cut(
     """
     chosen = np.arange(len(cells))[rows if rows is not None else slice(None)]
     out = np.empty((len(chosen), spec.size, spec.size, len(mapping_indices)), np.float32)
-    limits = channel_limits(image, normalization, mapping_indices)
+    if limits is None:
+        limits = channel_limits(image, normalization, mapping_indices)
     for places, crops in _by_window(image, cells, spec, limits, mapping_indices, chosen):
         out[places] = crops
     return out
