@@ -93,9 +93,20 @@ class _Graph:
         array = self._weights[path]
         return self.constant(path, array if order is None else array.transpose(order))
 
-    def side(self, layer: Layer) -> int:
-        """Return the edge of what the layer reads (all planes are square)."""
-        return self.plan.shapes[layer.inputs[0]][0]
+    def whole(self, name: str, values: list[int]) -> str:
+        from onnx import numpy_helper
+
+        self.tensors.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
+    def window(self, layer: Layer) -> dict[str, list[int]]:
+        """Return the attributes of a layer that looks through a window."""
+        (top, bottom), (left, right) = self.plan.paddings(layer)
+        return {
+            "kernel_shape": list(layer.window),
+            "strides": [layer.step] * 2,
+            "pads": [top, left, bottom, right],
+        }
 
 
 def _convolution(graph: _Graph, layer: Layer) -> None:
@@ -106,24 +117,22 @@ def _convolution(graph: _Graph, layer: Layer) -> None:
     ]
     if layer.bias:
         inputs.append(graph.weight(layer, "bias"))
-    # Keras pads an odd total after, not before: the same numbers must be given here.
-    steps = graph.plan.shapes[layer.name][0] - 1
-    total = max(steps * layer.stride + layer.kernel - graph.side(layer), 0)
-    before, after = total // 2, total - total // 2
     graph.node(
         "Conv",
         inputs,
         layer.name,
-        kernel_shape=[layer.kernel] * 2,
-        strides=[layer.stride] * 2,
-        pads=[before, before, after, after],
+        **graph.window(layer),
         group=graph.plan.shapes[layer.name][-1] if depthwise else 1,
     )
 
 
 def _norm(graph: _Graph, layer: Layer) -> None:
-    names = [graph.weight(layer, v) for v in ("gamma", "beta", "moving_mean", "moving_variance")]
-    graph.node("BatchNormalization", [layer.inputs[0], *names], layer.name, epsilon=1e-3)
+    if layer.gamma:
+        gamma = graph.weight(layer, "gamma")
+    else:
+        gamma = graph.constant(f"{layer.name}/one", np.ones(graph.plan.shapes[layer.name][-1]))
+    names = [gamma, *(graph.weight(layer, v) for v in ("beta", "moving_mean", "moving_variance"))]
+    graph.node("BatchNormalization", [layer.inputs[0], *names], layer.name, epsilon=layer.epsilon)
 
 
 def _dense(graph: _Graph, layer: Layer) -> None:
@@ -155,8 +164,25 @@ def _flatten(graph: _Graph, layer: Layer) -> None:
 
 
 def _max_pool(graph: _Graph, layer: Layer) -> None:
-    window = [layer.kernel] * 2
-    graph.node("MaxPool", [layer.inputs[0]], layer.name, kernel_shape=window, strides=window)
+    window = {"kernel_shape": list(layer.window), "strides": [layer.step] * 2}
+    graph.node("MaxPool", [layer.inputs[0]], layer.name, **window)
+
+
+def _average_pool(graph: _Graph, layer: Layer) -> None:
+    graph.node(
+        "AveragePool", [layer.inputs[0]], layer.name, **graph.window(layer), count_include_pad=0
+    )
+
+
+def _pad(graph: _Graph, layer: Layer) -> None:
+    margins = graph.whole(f"{layer.name}/margins", [0, 0, *[layer.margin] * 2] * 2)
+    graph.node("Pad", [layer.inputs[0], margins], layer.name, mode="constant")
+
+
+def _mix(graph: _Graph, layer: Layer) -> None:
+    matrix = np.array(layer.matrix).T[:, :, None, None]
+    kernel = graph.constant(f"{layer.name}/matrix", matrix)
+    graph.node("Conv", [layer.inputs[0], kernel], layer.name, kernel_shape=[1, 1])
 
 
 _WRITERS: dict[str, Callable[[_Graph, Layer], object]] = {
@@ -165,10 +191,16 @@ _WRITERS: dict[str, Callable[[_Graph, Layer], object]] = {
     "norm": _norm,
     "dense": _dense,
     "rescale": _rescale,
+    "mix": _mix,
+    "pad": _pad,
     "relu": lambda graph, layer: graph.node("Relu", [layer.inputs[0]], layer.name),
     "relu6": _relu6,
     "maxpool": _max_pool,
+    "avgpool": _average_pool,
     "average": _average,
     "flatten": _flatten,
     "add": lambda graph, layer: graph.node("Add", list(layer.inputs), layer.name),
+    "concat": lambda graph, layer: graph.node("Concat", list(layer.inputs), layer.name, axis=1),
+    # Dropout works while training only.
+    "dropout": lambda graph, layer: graph.node("Identity", [layer.inputs[0]], layer.name),
 }

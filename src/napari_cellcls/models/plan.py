@@ -8,7 +8,7 @@ the Keras graph itself. This module knows layer kinds only; architectures are in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     import keras
 
 Kind: TypeAlias = Literal[
-    "rescale", "conv", "depthwise", "dense", "norm", "relu", "relu6", "maxpool", "average", "flatten",
-    "add",
+    "rescale", "mix", "pad", "conv", "depthwise", "dense", "norm", "relu", "relu6", "maxpool",
+    "avgpool", "average", "flatten", "add", "concat", "dropout",
 ]  # fmt: skip
 Shape: TypeAlias = tuple[int, ...]
 WeightSpec: TypeAlias = dict[str, tuple[Shape, str]]
 
+JOINING = ("add", "concat")
 _FROZEN = ("moving_mean", "moving_variance")
 
 
@@ -37,24 +38,64 @@ class Layer:
         Names are explicit: they become the tensor names of a package.
     inputs : tuple of str
         Names of the layers read; ``"input"`` is the crop.
-    filters, kernel, stride : int
-        Output channels, edge of the window, step. Convolutions pad to keep ``ceil(size / stride)``;
-        ``maxpool`` does not pad.
+    filters : int
+        Output channels.
+    kernel : int or tuple of int
+        Edge of the window, or its ``(height, width)``.
+    stride : int
+        Step; 0 for pooling means the edge of the window, for all others 1.
+    padding : {"same", "valid"}
+        For ``conv`` and ``depthwise``: ``same`` keeps ``ceil(size / stride)``. ``maxpool`` never
+        pads; ``avgpool`` always does, and leaves the padding out of the mean.
     bias : bool
         For ``conv`` and ``dense``.
     scale, offset : tuple of float
-        For ``rescale``: ``y = x * scale + offset`` per channel.
+        For ``rescale``: ``y = x * scale + offset`` per channel, or one number for all.
+    matrix : tuple of tuple of float
+        For ``mix``: fixed weights ``(channels in, channels out)`` of each pixel.
+    margin : int
+        For ``pad``: zeros on each of the four sides.
+    epsilon, gamma
+        For ``norm``: added to the variance; whether it has a scale of its own.
+    rate : float
+        For ``dropout``: share set to zero while training; nothing happens in use.
+    init, l2
+        While training, for ``conv`` and ``dense``: how the kernel starts, and the weight of its
+        squared sum in the loss.
     """
 
     kind: Kind
     name: str
     inputs: tuple[str, ...]
     filters: int = 0
-    kernel: int = 1
-    stride: int = 1
+    kernel: int | tuple[int, int] = 1
+    stride: int = 0
+    padding: Literal["same", "valid"] = "same"
     bias: bool = False
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
+    matrix: tuple[tuple[float, ...], ...] = ()
+    margin: int = 0
+    epsilon: float = 1e-3
+    gamma: bool = True
+    rate: float = 0.0
+    init: Literal["glorot_uniform", "he_uniform"] = "glorot_uniform"
+    l2: float = 0.0
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of the window."""
+        return (self.kernel, self.kernel) if isinstance(self.kernel, int) else self.kernel
+
+    @property
+    def step(self) -> int:
+        """Step from one window to the next."""
+        return self.stride or (self.window[0] if self.kind == "maxpool" else 1)
+
+    @property
+    def pads(self) -> bool:
+        """Whether the window may reach over the edge."""
+        return self.kind == "avgpool" or (self.kind != "maxpool" and self.padding == "same")
 
 
 @dataclass
@@ -65,11 +106,17 @@ class Plan:
     ----------
     input_shape : tuple of int
         ``(Y, X, C)`` of one crop.
+
+    Attributes
+    ----------
+    trunk : tuple of str
+        Layers of the ImageNet network inside, when there is one; see :meth:`mark_trunk`.
     """
 
     input_shape: Shape
     layers: list[Layer] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    trunk: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Start at the crop."""
@@ -81,14 +128,22 @@ class Plan:
         Raises
         ------
         ValueError
-            When the name is taken or two added inputs differ in shape (a mistake in a network).
+            When the name is taken, joined inputs do not fit, or the plane has become smaller
+            than the window (a mistake in a network, or parameters that do not go together).
         """
         if name in self.shapes:
             raise ValueError(f"Layer name {name!r} is used twice")
         layer = Layer(kind, name, inputs, **numbers)
-        self.shapes[name] = _output_shape(layer, [self.shapes[i] for i in inputs])
+        shape = _output_shape(layer, [self.shapes[i] for i in inputs])
+        if min(shape) < 1:
+            raise ValueError(f"nothing is left of the plane at layer {name!r}: {shape}")
+        self.shapes[name] = shape
         self.layers.append(layer)
         return name
+
+    def mark_trunk(self, start: int) -> None:
+        """Call the layers from number ``start`` on the trunk, which a frozen phase keeps fixed."""
+        self.trunk = tuple(layer.name for layer in self.layers[start:])
 
     @property
     def output_shape(self) -> Shape:
@@ -116,42 +171,73 @@ class Plan:
             sum(n for name, n in sizes if not name.endswith(_FROZEN)),
         )
 
+    def trunk_parameters(self) -> int:
+        """Return how many parameters the trunk has, all counted."""
+        trunk = set(self.trunk)
+        return sum(
+            math.prod(shape)
+            for layer in self.layers
+            if layer.name in trunk
+            for _, shape in self._weights(layer)
+        )
+
     def to_keras(self, name: str) -> keras.Model:
         """Build the Keras model, input ``(N, Y, X, C)`` float32 to the last layer."""
         import keras
 
+        from napari_cellcls.models.keras_layers import keras_layer
+
         made: dict[str, Any] = {"input": keras.Input(self.input_shape, name="crops")}
         for layer in self.layers:
             values = [made[i] for i in layer.inputs]
-            keras_layer = _KERAS[layer.kind](keras.layers, layer)
-            made[layer.name] = keras_layer(values if layer.kind == "add" else values[0])
+            made[layer.name] = keras_layer(layer)(values if layer.kind in JOINING else values[0])
         return keras.Model(made["input"], made[self.layers[-1].name], name=name)
+
+    def paddings(self, layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return zeros ``(before, after)`` that a windowed layer adds along Y and along X.
+
+        An odd total has one more after than before, as in Keras.
+        """
+        if not layer.pads:
+            return (0, 0), (0, 0)
+        sizes, outs = self.shapes[layer.inputs[0]], self.shapes[layer.name]
+        totals = [
+            max((outs[axis] - 1) * layer.step + layer.window[axis] - sizes[axis], 0)
+            for axis in (0, 1)
+        ]
+        y, x = ((total // 2, total - total // 2) for total in totals)
+        return y, x
 
     def _weights(self, layer: Layer) -> list[tuple[str, Shape]]:
         channels = self.shapes[layer.inputs[0]][-1]
         bias: list[tuple[str, Shape]] = [("bias", (layer.filters,))] if layer.bias else []
         if layer.kind == "conv":
-            return [("kernel", (layer.kernel, layer.kernel, channels, layer.filters)), *bias]
+            return [("kernel", (*layer.window, channels, layer.filters)), *bias]
         if layer.kind == "depthwise":
-            return [("kernel", (layer.kernel, layer.kernel, channels, 1))]
+            return [("kernel", (*layer.window, channels, 1))]
         if layer.kind == "dense":
             return [("kernel", (channels, layer.filters)), *bias]
         if layer.kind == "norm":
-            return [(v, (channels,)) for v in ("gamma", "beta", *_FROZEN)]
+            names = ("gamma", "beta", *_FROZEN) if layer.gamma else ("beta", *_FROZEN)
+            return [(v, (channels,)) for v in names]
         return []
 
     def _operations(self, layer: Layer) -> int:
         channels = self.shapes[layer.inputs[0]][-1]
         outputs = math.prod(self.shapes[layer.name])
-        window = layer.kernel * layer.kernel
+        window = math.prod(layer.window)
         per_output = {"conv": window * channels, "depthwise": window, "dense": channels}
         return outputs * per_output.get(layer.kind, 0)
 
 
-def assign(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
-    """Put package tensors (``0007:<path>``) into a Keras model made by :meth:`Plan.to_keras`."""
+def assign(model: keras.Model, weights: Mapping[str, np.ndarray], *, part: bool = False) -> None:
+    """Put package tensors (``0007:<path>``) into a Keras model made by :meth:`Plan.to_keras`.
+
+    With ``part`` the tensors may be some of those of the model; the others stay as they are.
+    """
     variables = {v.path: v for v in model.weights}
-    if set(variables) != {name.partition(":")[2] for name in weights}:
+    given = {name.partition(":")[2] for name in weights}
+    if not given <= set(variables) or (not part and given != set(variables)):
         raise ValueError("The tensors are not those of this network")
     for name, value in weights.items():
         variables[name.partition(":")[2]].assign(value)
@@ -172,40 +258,30 @@ def collect(model: keras.Model, spec: WeightSpec) -> dict[str, np.ndarray]:
 
 def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
     first = inputs[0]
-    if layer.kind in ("conv", "depthwise"):
-        y, x, channels = first
-        out = layer.filters if layer.kind == "conv" else channels
-        return (-(-y // layer.stride), -(-x // layer.stride), out)
-    if layer.kind == "maxpool":
-        y, x, channels = first
-        return (y // layer.kernel, x // layer.kernel, channels)
+    if layer.kind in ("conv", "depthwise", "maxpool", "avgpool"):
+        plane = [
+            -(-size // layer.step) if layer.pads else (size - edge) // layer.step + 1
+            for size, edge in zip(first[:2], layer.window, strict=True)
+        ]
+        return (*plane, layer.filters if layer.kind == "conv" else first[2])
+    if layer.kind == "pad":
+        return (first[0] + 2 * layer.margin, first[1] + 2 * layer.margin, first[2])
+    if layer.kind == "mix":
+        return (*first[:2], len(layer.matrix[0]))
     if layer.kind == "average":
         return (first[-1],)
     if layer.kind == "flatten":
         return (math.prod(first),)
     if layer.kind == "dense":
         return (layer.filters,)
-    if any(shape != first for shape in inputs):
-        raise ValueError(f"Layer {layer.name!r} adds different shapes: {inputs}")
-    return first
+    return _joined_shape(layer, inputs) if layer.kind in JOINING else first
 
 
-# The data format is given everywhere: a user's keras.json may ask for channels first.
-_LAST = {"data_format": "channels_last"}
-_KERAS: dict[str, Callable[[Any, Layer], Any]] = {
-    "rescale": lambda k, s: k.Rescaling(list(s.scale), list(s.offset), name=s.name),
-    "conv": lambda k, s: k.Conv2D(
-        s.filters, s.kernel, s.stride, padding="same", use_bias=s.bias, name=s.name, **_LAST
-    ),
-    "depthwise": lambda k, s: k.DepthwiseConv2D(
-        s.kernel, s.stride, padding="same", use_bias=False, name=s.name, **_LAST
-    ),
-    "dense": lambda k, s: k.Dense(s.filters, use_bias=s.bias, name=s.name),
-    "norm": lambda k, s: k.BatchNormalization(epsilon=1e-3, momentum=0.99, name=s.name),
-    "relu": lambda k, s: k.ReLU(name=s.name),
-    "relu6": lambda k, s: k.ReLU(max_value=6.0, name=s.name),
-    "maxpool": lambda k, s: k.MaxPooling2D(s.kernel, padding="valid", name=s.name, **_LAST),
-    "average": lambda k, s: k.GlobalAveragePooling2D(name=s.name, **_LAST),
-    "flatten": lambda k, s: k.Flatten(name=s.name, **_LAST),
-    "add": lambda k, s: k.Add(name=s.name),
-}
+def _joined_shape(layer: Layer, inputs: list[Shape]) -> Shape:
+    planes = {shape[:-1] if layer.kind == "concat" else shape for shape in inputs}
+    if len(planes) > 1:
+        verb = "adds" if layer.kind == "add" else "joins"
+        raise ValueError(f"Layer {layer.name!r} {verb} different shapes: {inputs}")
+    if layer.kind == "add":
+        return inputs[0]
+    return (*inputs[0][:-1], sum(shape[-1] for shape in inputs))
