@@ -13,3 +13,18 @@ def test_only_old_unfinished_files_are_removed(tmp_path):
     os.utime(other, (hours_ago, hours_ago))
     sweep(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".part-new.csv", "cells.csv"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "x"), "there is no such file or folder"),
+        (PermissionError(13, "Permission denied", "x"), "the system says 'Permission denied'"),
+        (KeyError("folds"), "'folds' is missing in it"),
+        (ValueError("bad\n  number"), "bad number"),
+        (OSError("the copy differs"), "the copy differs"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_reasons_are_words(error: Exception, words: str) -> None:
+    assert files.reason(error) == words

@@ -50,6 +50,17 @@ def sweep(folder: Path) -> None:
                 path.unlink()
 
 
+def reason(error: BaseException) -> str:
+    """Return why something failed, in words: no class names and no error numbers."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file or folder"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the system says '{error.strerror}'"
+    if isinstance(error, KeyError):
+        return f"{error} is missing in it"
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with open(path, "rb") as stream:

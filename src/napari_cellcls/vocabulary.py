@@ -45,7 +45,7 @@ class CellClsError(Exception):
         why: str = "",
         remedy: str = "",
     ) -> None:
-        self.what = what
+        self.what = sentence(what)
         self.code = code or self.default_code
         self.path = None if path is None else fspath(path)
         self.why = why
@@ -55,7 +55,7 @@ class CellClsError(Exception):
     def __str__(self) -> str:
         """Return one readable paragraph that ends with the code."""
         where = f" File: {self.path}." if self.path else ""
-        why = f" Why: {self.why}" if self.why else ""
+        why = f" Why: {sentence(self.why)}" if self.why else ""
         remedy = f" What to do: {self.remedy}" if self.remedy else ""
         return f"{self.what}{where}{why}{remedy} [{self.code}]"
 
@@ -68,6 +68,11 @@ class CellClsError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive a process border (the default would lose the keyword arguments)."""
         return _rebuild_error, (type(self), self.what, self.code, self.path, self.why, self.remedy)
+
+
+def sentence(text: str) -> str:
+    """Return text with a full stop, unless it ends with a mark of its own."""
+    return text if not text or text[-1] in ".!?:;…" else f"{text}."
 
 
 def _rebuild_error(

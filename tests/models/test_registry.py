@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_is_listed(folders, monkeypatch):
     (entry,) = registry.entries()
     assert entry.error is not None
     assert entry.error.code == "MODEL-UNREADABLE"
-    assert entry.error.why == "PermissionError: Permission denied."
+    assert entry.error.why == "the system says 'Permission denied'."
 
 
 @pytest.mark.parametrize(

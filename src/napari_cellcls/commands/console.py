@@ -30,7 +30,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from napari_cellcls.vocabulary import CellClsError, Progress, Task
+from napari_cellcls.vocabulary import CellClsError, Progress, Task, sentence
 
 Result = TypeVar("Result")
 
@@ -61,7 +61,8 @@ def show_error(error: CellClsError) -> None:
     """Show what happened, where, why, and what to do, a line each."""
     console = err()
     console.print(f"[bold red]{escape(error.what)}[/] [dim]{escape('[' + error.code + ']')}[/]")
-    for name, text in (("file", error.path), ("why", error.why), ("what to do", error.remedy)):
+    why = sentence(error.why)
+    for name, text in (("file", error.path), ("why", why), ("what to do", error.remedy)):
         if text:
             console.print(f"  [dim]{name}:[/] {escape(str(text))}")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_cellcls.commands import console
+from napari_cellcls.files import reason
 from napari_cellcls.vocabulary import DataError, Progress, Task
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def by_run(package: ModelPackage, folder: Path, data: Path) -> Task[Report]:
             "The folder does not hold a run with a random split.",
             code="FOLDS-MISSING",
             path=folder,
-            why=f"{type(error).__name__}: {error}",
+            why=reason(error),
             remedy="Make one with `cellcls train training/recipes/malaria_cnn.yaml`, then give its "
             "folder with --folds.",
         ) from None

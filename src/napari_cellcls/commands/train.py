@@ -67,6 +67,8 @@ def training(arguments: list[str]) -> Task[dict[str, Any]]:
             assert child.stdout is not None
             for line in child.stdout:
                 last = json.loads(line)
+                for note in last.get("notes", ()):
+                    console.warn(note)
                 if last["event"] == "progress":
                     yield Progress(last["done"], last["total"], last["message"])
         finally:
@@ -77,7 +79,8 @@ def training(arguments: list[str]) -> Task[dict[str, Any]]:
         errors.seek(0)
         tail = errors.read()[-400:].strip()
     if last.get("event") == "error":
-        raise DataError(last["text"].rsplit(" [", 1)[0], code=last["code"])
+        said = {key: last[key] for key in ("code", "path", "why", "remedy")}
+        raise DataError(last["what"], **said)
     raise TaskError(
         "The training process ended without a result.",
         code="TASK-CHILD",

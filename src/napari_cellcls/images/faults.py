@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_cellcls.files import reason
 from napari_cellcls.vocabulary import ImageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class reader_errors:
             "The image is damaged, or uses a variant of its format that cannot be read.",
             code="IMG-CORRUPT",
             path=self.path,
-            why=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            why=f"the reader says: {reason(error)}",
             remedy="Copy the file again; if that does not help, export it as OME-TIFF.",
         ) from error
 

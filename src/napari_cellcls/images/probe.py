@@ -13,6 +13,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from napari_cellcls.files import reason
 from napari_cellcls.vocabulary import ImageError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _main(kind: str, path: str) -> int:
         plane.compute(scheduler="synchronous")
         answer: dict[str, object] = {"shape": list(scene.data.shape)}
     except Exception as error:  # noqa: BLE001 - the parent makes a coded error of it
-        answer = {"error": getattr(error, "why", "") or f"{type(error).__name__}: {error}"}
+        answer = {"error": getattr(error, "why", "") or reason(error)}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
     return 0

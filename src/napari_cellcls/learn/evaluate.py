@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cellcls.files import sha256, write_bytes
+from napari_cellcls.files import reason, sha256, write_bytes
 from napari_cellcls.learn import metrics
 from napari_cellcls.learn.datasets import CellSet, open_dataset
 from napari_cellcls.learn.splits import check_leaks
@@ -220,7 +220,7 @@ def read_folds(folder: Path) -> dict[str, Any]:
             "The folder does not hold fold models.",
             code="FOLDS-MISSING",
             path=path,
-            why=f"{type(error).__name__}: {error}",
+            why=reason(error),
             remedy="Give a folder made by training/make_malaria.py.",
         ) from None
     changed = [p.name for p, digest in files if p.name not in missing and sha256(p) != digest]

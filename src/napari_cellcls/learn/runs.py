@@ -34,7 +34,14 @@ def train_command(options: argparse.Namespace, stream: TextIO) -> int:
     try:
         _train(options, say)
     except CellClsError as error:
-        say(event="error", code=error.code, text=str(error))
+        say(
+            event="error",
+            code=error.code,
+            what=error.what,
+            path=error.path,
+            why=error.why,
+            remedy=error.remedy,
+        )
         return 4
     return 0
 

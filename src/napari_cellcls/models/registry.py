@@ -81,7 +81,7 @@ def describe_file(path: Path, source: Literal["bundled", "user", "file"] = "file
             "The model package cannot be read",
             code="MODEL-UNREADABLE",
             path=path,
-            why=f"{type(failure).__name__}: {failure.strerror}.",
+            why=f"{files.reason(failure)}.",
             remedy="Check the permissions of the file and the disk.",
         )
         return ModelEntry(path.stem, "", path, source, error=reason, bytes=size)
@@ -157,7 +157,7 @@ def install(path: str | os.PathLike[str]) -> ModelEntry:
             "The model could not be copied into your models folder",
             code="MODEL-FOLDER",
             path=target,
-            why=f"{type(failure).__name__}: {failure}.",
+            why=f"{files.reason(failure)}.",
             remedy="Free some space or set CELLCLS_HOME to a folder you can write to.",
         ) from failure
     return describe_file(target, "user")
@@ -175,7 +175,8 @@ def _version(entry: ModelEntry) -> tuple[int, ...]:
 
 def _unknown(text: str, known: list[ModelEntry]) -> ModelError:
     names = sorted({e.name for e in known})
-    close = get_close_matches(text.partition("@")[0], names, 1)
+    word = text.partition("@")[0].lower()
+    close = get_close_matches(word, names, 1) or [n for n in names if len(word) > 2 and word in n]
     hint = f"Did you mean {close[0]!r}? " if close else ""
     versions = [e.version for e in known if e.name == text.partition("@")[0]]
     there = f"versions {', '.join(versions)}" if versions else f"the models {', '.join(names)}"

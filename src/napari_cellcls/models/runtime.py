@@ -197,7 +197,7 @@ def _open(package: ModelPackage, choice: Choice) -> Engine:
             f"{choice.engine} could not open the model {package.manifest.label}",
             code="ENGINE-FAILED",
             path=package.path,
-            why=f"{type(error).__name__} on {choice.device}: {error!s:.300}",
+            why=f"on {choice.device}: {files.reason(error)}",
             remedy="Choose another engine or the device 'cpu'; `cellcls doctor` lists them.",
         ) from error
     try:

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from napari_cellcls.files import reason
 from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.vocabulary import EngineError, ModelError
 
@@ -104,7 +105,7 @@ class Engine(ABC):
                 raise EngineError(
                     f"{self.name} failed on {self.device}",
                     code="ENGINE-FAILED",
-                    why=f"{type(error).__name__}: {error!s:.300}",
+                    why=reason(error),
                     remedy="Choose another engine or device; `cellcls doctor` lists them.",
                 ) from error
         if len(crops) == 1:

@@ -9,7 +9,7 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_cellcls import __version__
-from napari_cellcls.vocabulary import CellClsError
+from napari_cellcls.vocabulary import CellClsError, sentence
 from napari_cellcls.widgets.panels.look import GAP, caption
 
 
@@ -63,7 +63,7 @@ class ErrorPanel(QFrame):
         where = f"\nFile: {error.path}" if error.path else ""
         for label, text in (
             (self.what, error.what),
-            (self.why, (f"Why: {error.why}" if error.why else "") + where),
+            (self.why, (f"Why: {sentence(error.why)}" if error.why else "") + where),
             (self.remedy, f"What to do: {error.remedy}" if error.remedy else ""),
         ):
             label.setText(text.strip())
