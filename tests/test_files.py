@@ -1,7 +1,9 @@
 import os
 import time
 
-from napari_cellcls.files import sweep
+import pytest
+
+from napari_cellcls.files import reason, sweep
 
 
 def test_only_old_unfinished_files_are_removed(tmp_path):
@@ -27,4 +29,4 @@ def test_only_old_unfinished_files_are_removed(tmp_path):
     ],
 )
 def test_reasons_are_words(error: Exception, words: str) -> None:
-    assert files.reason(error) == words
+    assert reason(error) == words
