@@ -84,7 +84,9 @@ def test_unreadable_images_are_named(folder: Path) -> None:
 
 
 def test_unknown_and_absent_classes(folder: Path) -> None:
-    with pytest.raises(DataError, match="unknown: Uninfected; without any cell: Ring") as error:
+    with pytest.raises(
+        DataError, match=r"unknown: Uninfected \(first: C1.*; without any cell: Ring"
+    ) as error:
         _open(folder, classes=("Parasitized", "Ring"))
     assert error.value.code == "DATA-LABEL"
 

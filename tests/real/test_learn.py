@@ -31,11 +31,13 @@ def test_original_size_crops_are_read(shared_data: Path) -> None:
     folder = shared_data / "malaria_nih_original_size"
     if not folder.is_dir():
         pytest.skip("no crops in original size")
-    from napari_cellcls.learn.datasets import _decode, _Row, patient_of
+    from napari_cellcls.learn.datasets import Entry, InputSpec, patient_of
+    from napari_cellcls.learn.datasets.decode import crop
 
     for path in sorted(folder.glob("*.png"))[:40]:
-        image = _decode(_Row(path.name, "", patient_of(path.name), path), 50)
-        assert image is not None and image.shape == (50, 50, 3) and (image.max(-1) == 0).any()
+        entry = Entry(path.name, ("",), patient_of(path.name), (path,))
+        image, _ = crop(entry, InputSpec(50))
+        assert image.shape == (50, 50, 3) and (image.max(-1) == 0).any()
 
 
 def test_folders_as_published_are_the_same_cells(shared_data: Path, tmp_path: Path) -> None:

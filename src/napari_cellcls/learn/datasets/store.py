@@ -1,0 +1,220 @@
+"""The decoded crops of a set in one memory-mapped file, made once, bounded, and safe to delete.
+
+The name of the file is a hash of the identity of every image (place, size, time of change) and of
+the input rule, so that a changed file is decoded again and nothing stale is ever used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from napari_cellcls.files import atomic_path, sweep
+from napari_cellcls.learn.datasets import decode, tables
+from napari_cellcls.learn.datasets.cellset import Fault, InputSpec, digest
+from napari_cellcls.learn.datasets.listing import Entry, Listing
+from napari_cellcls.vocabulary import DataError, Progress, Task
+
+LIMIT_BYTES = 20 << 30
+_SPARE_BYTES = 256 << 20
+_WINDOW = 64
+_VERSION = "v2"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The crops of a listing.
+
+    Attributes
+    ----------
+    images : numpy.ndarray
+        ``(N, size, size, C)`` uint8, memory-mapped read-only; black where ``good`` is False.
+    good : numpy.ndarray
+        ``(N,)`` bool.
+    digests : numpy.ndarray
+        ``(N,)`` content hashes.
+    sizes : numpy.ndarray
+        ``(N, 2)`` int32 height and width on disk.
+    faults : tuple of Fault
+    path : Path
+        The file of the crops.
+    """
+
+    images: np.ndarray
+    good: np.ndarray
+    digests: np.ndarray
+    sizes: np.ndarray
+    faults: tuple[Fault, ...]
+    path: Path
+
+
+def folder() -> Path:
+    """Return the user's folder of decoded crops (may not exist); deleting it is safe."""
+    from napari_cellcls.models.places import home
+
+    return home() / "cache" / "crops"
+
+
+def decoded(
+    listing: Listing, spec: InputSpec, cache: Path | None = None, limit: int = LIMIT_BYTES
+) -> Task[Decoded]:
+    """Return the crops of a listing, decoding what the cache does not hold yet.
+
+    Parameters
+    ----------
+    listing : Listing
+    spec : InputSpec
+    cache : Path, optional
+        By default :func:`folder`.
+    limit : int
+        Bytes the folder may hold; the sets used longest ago make room.
+
+    Raises
+    ------
+    DataError
+        ``DATA-SPACE`` when the disk cannot hold the crops.
+    """
+    cache = folder() if cache is None else Path(cache)
+    path = cache / f"crops-{_key(listing, spec)}.npy"
+    index = path.with_suffix(".npz")
+    if path.is_file() and index.is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError):
+            return _open(path, index, listing)
+    cache.mkdir(parents=True, exist_ok=True)
+    sweep(cache)
+    need = len(listing.entries) * int(np.prod(spec.shape))
+    make_room(cache, need, limit)
+    yield from _write(path, index, listing, spec)
+    return _open(path, index, listing)
+
+
+def make_room(cache: Path, need: int, limit: int = LIMIT_BYTES) -> None:
+    """Delete the sets used longest ago until ``need`` more bytes fit within ``limit``.
+
+    Raises
+    ------
+    DataError
+        ``DATA-SPACE``.
+    """
+    sets = sorted(cache.glob("crops-*.npy"), key=lambda p: _used(p.with_suffix(".npz")))
+    held = sum(p.stat().st_size for p in sets)
+    for path in sets:
+        if held + need <= limit and shutil.disk_usage(cache).free > need + _SPARE_BYTES:
+            break
+        held -= path.stat().st_size
+        # The index goes first: crops without it count as unfinished. On Windows a set in use stays.
+        for part in (path.with_suffix(".npz"), path.with_suffix(".near.npz"), path):
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    free = shutil.disk_usage(cache).free
+    if free < need + _SPARE_BYTES:
+        raise DataError(
+            "There is no room for the decoded images.",
+            code="DATA-SPACE",
+            path=cache,
+            why=f"they need {need / 1e9:.1f} GB; {free / 1e9:.1f} GB are free",
+            remedy="Free some space, choose a smaller input size, or set CELLCLS_HOME to a larger disk.",
+        )
+
+
+def _write(path: Path, index: Path, listing: Listing, spec: InputSpec) -> Task[None]:
+    n = len(listing.entries)
+    digests = np.empty(n, "U40")
+    sizes = np.zeros((n, 2), np.int32)
+    good = np.zeros(n, bool)
+    why = np.zeros(n, "U160")
+    code = np.zeros(n, "U32")
+    with atomic_path(path) as temporary, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        crops = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=np.uint8, shape=(n, *spec.shape)
+        )
+        tasks = _sources(listing)
+        done = 0
+        while window := list(islice(tasks, _WINDOW)):
+            for i, result in enumerate(pool.map(partial(_one, spec), window), start=done):
+                if isinstance(result, decode.Unusable):
+                    code[i], why[i] = result.code, result.why[:160]
+                    continue
+                crops[i], sizes[i] = result
+                good[i] = True
+                digests[i] = digest(crops[i])
+            done += len(window)
+            yield Progress(done, n, "reading images")
+        crops.flush()
+        del crops
+    with atomic_path(index) as temporary:
+        np.savez(temporary, digests=digests, sizes=sizes, good=good, why=why, code=code)
+
+
+def _one(
+    spec: InputSpec, task: tuple[Entry, bytes | None]
+) -> tuple[np.ndarray, tuple[int, int]] | decode.Unusable:
+    try:
+        return decode.crop(task[0], spec, task[1])
+    except decode.Unusable as error:
+        return error
+
+
+def _sources(listing: Listing) -> Iterator[tuple[Entry, bytes | None]]:
+    if listing.table is None:
+        yield from ((entry, None) for entry in listing.entries)
+        return
+    entries = iter(listing.entries)
+    entry = next(entries, None)
+    for row, encoded in enumerate(tables.encoded_images(listing.table)):
+        if entry is None:
+            return
+        if entry.row == row:
+            yield entry, encoded
+            entry = next(entries, None)
+
+
+def _open(path: Path, index: Path, listing: Listing) -> Decoded:
+    images = np.load(path, mmap_mode="r", allow_pickle=False)
+    with np.load(index, allow_pickle=False) as stored:
+        good, digests, sizes = stored["good"], stored["digests"], stored["sizes"]
+        codes, why = stored["code"], stored["why"]
+    if not len(images) == len(good) == len(listing.entries):
+        raise ValueError("the cache file is of another set")
+    with contextlib.suppress(OSError):
+        os.utime(index)
+    faults = tuple(
+        Fault(str(codes[i]), listing.entries[i].name, str(why[i])) for i in np.flatnonzero(~good)
+    )
+    return Decoded(np.asanyarray(images), good, digests, sizes, faults, path)
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _key(listing: Listing, spec: InputSpec) -> str:
+    seen: dict[Path, str] = {}
+
+    def identity(path: Path) -> str:
+        if path not in seen:
+            stat = path.stat()
+            place = os.path.relpath(path, listing.root)
+            seen[path] = f"{place} {stat.st_size} {stat.st_mtime_ns}"
+        return seen[path]
+
+    hashed = hashlib.sha256(f"{_VERSION} {spec!r}".encode())
+    if listing.table is not None:
+        hashed.update(identity(listing.table).encode())
+    for e in listing.entries:
+        files = "|".join(identity(p) for p in e.files)
+        hashed.update(f"{e.name}|{files}|{e.planes}|{e.box}|{e.row}\n".encode())
+    return hashed.hexdigest()[:24]
