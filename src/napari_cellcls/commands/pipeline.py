@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from napari_cellcls.commands import failures, steps
+from napari_cellcls.commands import failures, signals, steps
 from napari_cellcls.commands.options import Options
 from napari_cellcls.commands.steps import Job, Models, Prepared, Stopped
 from napari_cellcls.export.errors import LASTING
@@ -119,7 +119,8 @@ def _one(
         finally:
             task.close()
         yield at(_PREDICTED, Progress(0, 0, "Writing"))
-        run.results.append(steps.write(ready, predictions, options))
+        with signals.put_off():
+            run.results.append(steps.write(ready, predictions, options))
     except CellClsError as error:
         if error.code in LASTING:
             raise
