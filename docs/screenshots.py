@@ -52,12 +52,12 @@ def shoot(name: str, sample: str, zoom: float) -> None:
     viewer.reset_view()
     viewer.scene.camera.zoom *= zoom
     wait_until(
-        lambda: not widget.controller.runner.running and bool(widget.controller.catalog.reports)
+        lambda: not widget.controller.busy and bool(widget.controller.catalog.reports)
     )
     settle()
     save(viewer, IMAGES / f"widget_{name}_before.png")
     widget.run.classify_button.click()
-    wait_until(lambda: not widget.controller.runner.running)
+    wait_until(lambda: not widget.controller.busy)
     failure = widget.error.error or widget.session.obstacle
     if widget.session.predictions is None:
         raise failure or RuntimeError("nothing was classified")

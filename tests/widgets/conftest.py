@@ -57,7 +57,7 @@ def open_real_dock(viewer: Any, qtbot: Any) -> Callable[[], Any]:
 
     def opened() -> Any:
         _, widget = viewer.window.add_plugin_dock_widget("napari-cellcls", "Classify cells")
-        qtbot.waitUntil(lambda: not widget.controller.runner.running, timeout=30_000)
+        qtbot.waitUntil(lambda: not widget.controller.busy, timeout=30_000)
         qtbot.wait(20)
         return widget
 

@@ -28,7 +28,7 @@ def press(button: QPushButton) -> None:
 
 def classify(widget: Any, qtbot: Any) -> None:
     press(widget.run.classify_button)
-    qtbot.waitUntil(lambda: not widget.controller.runner.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=60_000)
     qtbot.wait(50)
 
 
@@ -121,6 +121,7 @@ def test_keys_alone_classify_and_toggle_the_outlines(
     widget.run.classify_button.setFocus()
     QTest.keyClick(widget.run.classify_button, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: widget.session.predictions is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=10_000)
     layer = widget.controller.layers.classes_layer
     canvas = canvas_of(smear_viewer, widget)
     canvas.setFocus()
@@ -150,6 +151,7 @@ def test_deleting_our_layers_in_the_middle_of_a_run(
     for layer in our_layers(smear_viewer):
         smear_viewer.layers.remove(layer)
     qtbot.waitUntil(lambda: widget.session.predictions is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=10_000)
     assert widget.error.error is None
     assert len(our_layers(smear_viewer)) >= 2
 

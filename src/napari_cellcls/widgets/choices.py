@@ -20,6 +20,7 @@ META = "cellcls"
 """Our key in ``layer.metadata``."""
 OURS = "drawn_by_session"
 """Marks the layers that we draw ourselves and never offer as input."""
+_QUICK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ def image_choices(layers: Iterable[Any]) -> list[ImageChoice]:
     groups: dict[Any, list[Any]] = {}
     for layer in layers:
         if isinstance(layer, napari.layers.Image) and layer.ndim >= 2 and not is_ours(layer):
-            groups.setdefault(_group_key(layer), []).append(layer)
+            key, copy = _group_key(layer), 0
+            while _holds_channel(groups.get((copy, key), ()), layer):
+                copy += 1  # the same file was opened again: another image
+            groups.setdefault((copy, key), []).append(layer)
     return [_choice(group) for group in groups.values()]
 
 
@@ -103,6 +107,15 @@ def plane(layer: Any, step: Sequence[int]) -> Any:
     sizes = data.shape[:extra]
     index = tuple(int(np.clip(i, 0, n - 1)) for i, n in zip(before, sizes, strict=True))
     return data[index] if index else data
+
+
+def is_quick(choice: ImageChoice) -> bool:
+    """Tell whether :func:`to_image` takes no time that a user would notice."""
+    if not all(isinstance(layer.data, np.ndarray) for layer in choice.layers):
+        return False
+    y, x = plane_shape(choice.layers[0])
+    planes = 3 if choice.is_rgb else len(choice.layers)
+    return y * x * planes * int(choice.layers[0].data.dtype.itemsize) <= _QUICK_BYTES
 
 
 def to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
@@ -151,7 +164,10 @@ def _stack(planes: list[Any]) -> Any:
         return np.stack(planes)
     import dask.array as da
 
-    return da.stack([p if isinstance(p, da.Array) else da.from_array(p) for p in planes])
+    # Without name=False dask reads an array once to name it.
+    return da.stack(
+        [p if isinstance(p, da.Array) else da.from_array(p, name=False) for p in planes]
+    )
 
 
 def _group_key(layer: Any) -> Any:
@@ -163,6 +179,13 @@ def _group_key(layer: Any) -> Any:
         *(tuple(np.round(v, 9)) for v in (layer.scale, layer.translate)),
     )
     return known.get("path"), known.get("scene"), place
+
+
+def _holds_channel(group: Iterable[Any], layer: Any) -> bool:
+    index = layer.metadata.get(META, {}).get("index")
+    return index is not None and any(
+        other.metadata.get(META, {}).get("index") == index for other in group
+    )
 
 
 def _choice(group: list[Any]) -> ImageChoice:

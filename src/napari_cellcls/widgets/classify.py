@@ -71,6 +71,7 @@ class ClassifyWidget(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.retire()
+            self.hover.retire()
 
     def _lay_out(self) -> None:
         content = QWidget(self)
@@ -97,6 +98,7 @@ class ClassifyWidget(QWidget):
         session.mapping_changed.connect(self._on_mapping)
         session.predictions_changed.connect(self._on_predictions)
         session.thresholds_changed.connect(self._on_thresholds)
+        self.controller.veil.changed.connect(self._soon.start)
         self.controller.catalog.surveyed.connect(self._render_engines)
         self.inputs.card_asked.connect(self.show_card)
 
@@ -148,7 +150,7 @@ class ClassifyWidget(QWidget):
             "" if session.manifest is not None else "There is no model to describe."
         )
         self.inputs.set_find_state("" if session.image is not None else "Open an image first.")
-        self.notices.show_notices(notices(session))
+        self.notices.show_notices(notices(session) + self.controller.veil.notices())
         self.hover.refresh()
 
     def _render_models(self) -> None:

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_cellcls.cells.cells import Cells
+from napari_cellcls.images.image import Image
 from napari_cellcls.session import Session
 from napari_cellcls.vocabulary import CellClsError, CellsError, Progress, Task
 from napari_cellcls.widgets import choices, defaults
 from napari_cellcls.widgets.catalog import Catalog
 from napari_cellcls.widgets.layers import Placement, SessionLayers
 from napari_cellcls.widgets.settings import preferences
+from napari_cellcls.widgets.veil import Veil
 from napari_cellcls.widgets.worker import Runner, unexpected
 from napari_cellcls.workflow import METHODS, Outcome, default_thresholds
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_cellcls.images.image import Image
     from napari_cellcls.widgets.classify import ClassifyWidget
 
 _FIND_AT_ONCE_PIXELS = 16_000_000
@@ -39,7 +40,8 @@ class Controller(QObject):
         super().__init__(view)
         self.viewer, self.view = viewer, view
         self.session = Session()
-        self.layers = SessionLayers(viewer, self.session)
+        self.layers = SessionLayers(viewer, self.session, self)
+        self.veil = Veil(self)
         self.runner = Runner(self)
         self.catalog = Catalog(self)
         self.choice: choices.ImageChoice | None = None
@@ -68,9 +70,16 @@ class Controller(QObject):
         self.runner.succeeded.connect(self._on_succeeded)
         self.runner.failed.connect(self._on_failed)
         self.runner.ended.connect(self._on_ended)
+        self.layers.drawn.connect(self._on_drawn)
+        self.layers.failed.connect(self._on_failed)
         events = self.viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.connect(self._on_layers)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task runs or its result is not drawn yet."""
+        return self.runner.running or self.layers.busy
 
     def retire(self) -> None:
         """Stop what runs and react to nothing more; what is drawn stays in the viewer."""
@@ -84,6 +93,7 @@ class Controller(QObject):
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.disconnect(self._on_layers)
         self.layers.release()
+        self.veil.lift()
 
     def refresh_choices(self) -> None:
         """Bring the menus in line with the viewer's layers; pick an image when there is none."""
@@ -110,26 +120,35 @@ class Controller(QObject):
             self.layers.clear()
         else:
             self.layers.release()
+        self.veil.lift()
         self.choice, self.labels_layer = choice, None
-        image = None
-        if choice is not None:
-            self.layers.placement = Placement.of(choice.layers[0])
-            try:
-                image = choices.to_image(choice, self.viewer.dims.current_step)
-            except Exception as error:  # noqa: BLE001 - an exception must not leave a Qt slot
-                self._on_failed(error if isinstance(error, CellClsError) else unexpected(error))
-        self.session.set_image(image)
+        self.session.set_image(None)
         self.view.inputs.image.select(choice)
-        if image is not None:
-            entry = defaults.default_model(image, self.catalog.entries)
-            if entry is not None:
-                self.use_model(str(entry.path))
-            self.use_cells(defaults.default_method(image))
+        if choice is None:
+            return
+        self.layers.placement = Placement.of(choice.layers[0])
+        step = tuple(self.viewer.dims.current_step)
+        if not choices.is_quick(choice):
+            self._start(_reading(choice, step), "Reading the image")
+            return
+        try:
+            self._take_image(choices.to_image(choice, step))
+        except Exception as error:  # noqa: BLE001 - an exception must not leave a Qt slot
+            self._on_failed(error if isinstance(error, CellClsError) else unexpected(error))
+
+    def _take_image(self, image: Image) -> None:
+        """Fill in model and cells for a new image."""
+        self.session.set_image(image)
+        entry = defaults.default_model(image, self.catalog.entries)
+        if entry is not None:
+            self.use_model(str(entry.path))
+        self.use_cells(defaults.default_method(image))
 
     def use_cells(self, chosen: Any) -> None:
         """Find the cells with a method, or take those of a Labels layer."""
         self.runner.cancel()
         self.view.error.clear()
+        self.veil.lift()
         method = chosen if isinstance(chosen, str) and chosen in METHODS else None
         self.labels_layer = None if method is not None else chosen
         self.session.set_method(method)
@@ -205,16 +224,8 @@ class Controller(QObject):
     def _start(self, task: Task[Any], title: str) -> None:
         self.view.error.clear()
         self._end_text = ""
-        self.runner.start(lambda: self._prepared(task), title)
+        self.runner.start(lambda: task, title)
         self.view.run.set_running(title)
-
-    def _prepared(self, task: Task[Any]) -> Task[Any]:
-        """Do in the worker, too, what drawing the result needs."""
-        result = yield from task
-        cells = result.cells if isinstance(result, Outcome) else result
-        if isinstance(cells, Cells) and len(cells):
-            self.layers.prepare(cells)
-        return result
 
     def _on_progress(self, step: Progress) -> None:
         self.view.run.show_progress(step)
@@ -225,6 +236,8 @@ class Controller(QObject):
                 self.session.accept(result)
             elif isinstance(result, Cells):
                 self.session.set_cells(result)
+            elif isinstance(result, Image):
+                self._take_image(result)
         except Exception as error:  # noqa: BLE001 - an exception must not leave a Qt slot
             self._on_failed(error if isinstance(error, CellClsError) else unexpected(error))
 
@@ -235,7 +248,12 @@ class Controller(QObject):
         self.view.error.show_error(error)
 
     def _on_ended(self) -> None:
-        self.view.run.set_idle(self._end_text)
+        if not self.runner.running:  # the next task may have been started by the result of this one
+            self.view.run.set_idle(self._end_text)
+
+    def _on_drawn(self) -> None:
+        if self.labels_layer is not None:
+            self.veil.cover(self.labels_layer)
 
     @staticmethod
     def _find_at_once(image: Image) -> bool:
@@ -259,3 +277,8 @@ class Controller(QObject):
         labels = choices.labels_choices(self.viewer.layers)
         current = self.labels_layer if self.labels_layer is not None else self.session.method
         self.view.inputs.cells.fill(defaults.cells_options(labels, shape), current)
+
+
+def _reading(choice: choices.ImageChoice, step: tuple[int, ...]) -> Task[Image]:
+    yield Progress(0, 0, "Reading the image")
+    return choices.to_image(choice, step)

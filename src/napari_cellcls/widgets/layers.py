@@ -7,20 +7,21 @@ table) and *classes* the outlines by class. A user may delete, rename or move ei
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_cellcls.marks import class_marks
 from napari_cellcls.session import Session
-from napari_cellcls.widgets import drawing
+from napari_cellcls.vocabulary import CellClsError
 from napari_cellcls.widgets.choices import META, OURS
+from napari_cellcls.widgets.picture import Picture, Subject, paint
+from napari_cellcls.widgets.worker import Runner, unexpected
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    from napari_cellcls.cells.cells import Cells
 
 
 @dataclass(frozen=True)
@@ -44,44 +45,64 @@ class Placement:
         return cls(options)
 
 
-class SessionLayers:
+class SessionLayers(QObject):
     """The layers drawn for one session.
+
+    A picture is computed in a worker thread and then handed to napari in several turns of the
+    event loop: adding one layer alone holds the window for most of the tenth of a second that
+    a user does not notice.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
     session : Session
+    parent : QObject, optional
+
+    Signals
+    -------
+    drawn()
+        The viewer shows the session.
+    failed(CellClsError)
     """
 
-    def __init__(self, viewer: napari.viewer.Viewer, session: Session) -> None:
+    drawn = Signal()
+    failed = Signal(object)
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, session: Session, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
         self.viewer, self.session = viewer, session
         self.cells_layer: Any = None
         self.classes_layer: Any = None
         self.placement = Placement({})
         self.outline_width, self.show_letters = 3, True
-        self._drawn_labels: Any = None
-        self._outlines: drawing.Outlines | None = None
+        self._picture: Picture | None = None
+        self._colors: Any = None
+        self._painter = Runner(self)
+        self._painter.succeeded.connect(self._on_painted)
+        self._painter.failed.connect(self.failed)
+        self._steps: Iterator[None] | None = None
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.setInterval(0)
+        self._turn.timeout.connect(self._take_turn)
         viewer.layers.events.removed.connect(self._on_removed)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a picture is on its way into the viewer."""
+        return self._painter.running or self._steps is not None
+
     def draw(self) -> None:
-        """Show the cells of the session and, when there are predictions, their classes."""
-        cells = self.session.cells
-        if cells is None or not len(cells):
+        """Show the cells of the session and, when there are predictions, their classes, soon."""
+        self._stop()
+        subject = Subject.of(self.session, self.outline_width, self.show_letters)
+        if subject is None:
             self.clear()
             return
-        if self._drawn_labels is not cells.labels:
-            self.clear()
-        selected = self._make_missing(cells.labels)
-        self.classes_layer.data = self._raster()
-        self._color()
-        self.cells_layer.features = drawing.feature_table(cells, self.session.predictions)
-        self._drawn_labels = cells.labels
-        if selected:
-            self.viewer.layers.selection.active = self.cells_layer
-
-    def prepare(self, cells: Cells) -> None:
-        """Compute what drawing ``cells`` needs; safe in a worker thread, the viewer is not touched."""
-        self._outlines = drawing.Outlines.of(cells, self.outline_width)
+        before = self._picture
+        self._painter.start(lambda: paint(subject, before))
 
     def clear(self) -> None:
         """Take the layers of the session out of the viewer."""
@@ -92,7 +113,8 @@ class SessionLayers:
 
     def release(self) -> None:
         """Leave the layers to the user: they stay in the viewer, the session forgets them."""
-        self.cells_layer = self.classes_layer = self._drawn_labels = None
+        self._stop()
+        self.cells_layer = self.classes_layer = self._picture = None
 
     def label_at(self, position: Any) -> int:
         """Return the cell id at a world position, 0 where there is none."""
@@ -110,57 +132,66 @@ class SessionLayers:
         if self.classes_layer is not None:
             self.classes_layer.visible = not self.classes_layer.visible
 
-    def _make_missing(self, labels: Any) -> bool:
-        """Add the layers that are not in the viewer; return whether the id layer is new."""
-        name = self.session.image.name if self.session.image is not None else "image"
-        mark = {META: {OURS: True}}
-        if self.classes_layer is None:
-            self.classes_layer = self.viewer.add_labels(
-                np.zeros(labels.shape, np.uint8), name=f"{name}: classes", opacity=1.0,
-                metadata=mark, **self.placement.options,
-            )  # fmt: skip
-        if self.cells_layer is not None:
-            return False
-        # Opacity 0 and visible: napari answers "which cell is here" only for visible layers.
-        self.cells_layer = self.viewer.add_labels(
-            _integer(labels), name=f"{name}: cells", opacity=0.0,
-            metadata=mark, **self.placement.options,
-        )  # fmt: skip
-        self._bind_keys()
-        return True
+    def _stop(self) -> None:
+        self._painter.cancel()
+        self._turn.stop()
+        self._steps = None
 
-    def _raster(self) -> Any:
-        session = self.session
-        assert session.cells is not None
-        cells, codes = session.cells, session.codes
-        known = len(session.scheme) if session.scheme is not None else 0
-        if session.predictions is None:
-            codes = np.full(len(cells), known + 2, np.uint8)
-        outlines = self._outlines
-        if (
-            outlines is None
-            or outlines.labels is not cells.labels
-            or outlines.width != self.outline_width
-        ):
-            self.prepare(cells)
-            outlines = self._outlines
-        if outlines is None:
-            return drawing.class_raster(cells.labels, cells.ids, codes, self.outline_width)
-        raster = outlines.raster(cells.ids, codes)
-        if self.show_letters and session.scheme is not None and session.predictions is not None:
-            drawing.write_marks(raster, cells, codes, class_marks(session.scheme.names))
-        if outlines.of_left_out is not None:
-            raster[outlines.of_left_out & (raster == 0)] = known + 3
-        return raster
+    def _on_painted(self, picture: Picture) -> None:
+        self._steps = self._handed_over(picture)
+        self._take_turn()
 
-    def _color(self) -> None:
+    def _take_turn(self) -> None:
+        """Hand over the next part; an exception must not leave a Qt slot."""
+        if self._steps is None:
+            return
+        try:
+            next(self._steps)
+        except StopIteration:
+            self._steps = None
+            self.drawn.emit()
+        except Exception as error:  # noqa: BLE001 - see above
+            self._steps = None
+            self.failed.emit(error if isinstance(error, CellClsError) else unexpected(error))
+        else:
+            self._turn.start()
+
+    def _handed_over(self, picture: Picture) -> Iterator[None]:
+        """Bring the layers in line with ``picture``, one slow call of napari per turn."""
+        for name in ("classes_layer", "cells_layer"):
+            layer = getattr(self, name)
+            if layer is not None and tuple(layer.data.shape) != tuple(picture.raster.shape):
+                self.viewer.layers.remove(layer)
+                yield
+        before, self._picture = self._picture, picture
+        self._show_classes(picture)
+        yield
+        if self.cells_layer is None:
+            self._add_cells(picture)
+            yield
+            self.viewer.layers.selection.active = self.cells_layer
+        else:
+            if before is None or before.ids is not picture.ids:
+                self.cells_layer.data = picture.ids
+            self.cells_layer.features = picture.features
+
+    def _show_classes(self, picture: Picture) -> None:
         from napari.utils.colormaps import DirectLabelColormap
 
-        image = self.session.image
-        colors = drawing.color_table(self.session.scheme, image is not None and image.is_rgb)
-        self.classes_layer.colormap = DirectLabelColormap(color_dict=colors)
+        colors = picture.colors
+        if self.classes_layer is None:
+            self.classes_layer = self._added(
+                picture.raster, "classes", colormap=DirectLabelColormap(color_dict=colors)
+            )
+        else:
+            self.classes_layer.data = picture.raster
+            if colors != self._colors:
+                self.classes_layer.colormap = DirectLabelColormap(color_dict=colors)
+        self._colors = colors
 
-    def _bind_keys(self) -> None:
+    def _add_cells(self, picture: Picture) -> None:
+        # Opacity 0 and visible: napari answers "which cell is here" only for visible layers.
+        self.cells_layer = self._added(picture.ids, "cells", opacity=0.0, features=picture.features)
         # The layer outlives the dock: it must not keep it alive, so the key holds a weak reference.
         me = weakref.ref(self)
 
@@ -171,12 +202,15 @@ class SessionLayers:
 
         self.cells_layer.bind_key("o", toggle, overwrite=True)
 
+    def _added(self, data: Any, what: str, **options: Any) -> Any:
+        name = self.session.image.name if self.session.image is not None else "image"
+        return self.viewer.add_labels(
+            data, name=f"{name}: {what}", metadata={META: {OURS: True}},
+            **{"opacity": 1.0} | options, **self.placement.options,
+        )  # fmt: skip
+
     def _on_removed(self, event: Any) -> None:
         if self.cells_layer is not None and event.value == self.cells_layer:
             self.cells_layer = None
         if self.classes_layer is not None and event.value == self.classes_layer:
             self.classes_layer = None
-
-
-def _integer(labels: Any) -> Any:
-    return labels.astype(np.uint8) if labels.dtype == bool else labels

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cellcls.images.image import Image
 from napari_cellcls.session import Session
-from napari_cellcls.vocabulary import COLUMNS, CropSpec, Normalization
+from napari_cellcls.vocabulary import COLUMNS, CropSpec, Normalization, Progress, Task
+
+if TYPE_CHECKING:
+    from napari_cellcls.images.channels import ChannelMapping
+    from napari_cellcls.models.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,51 @@ def can_look(session: Session) -> str:
     return ""
 
 
-def look(session: Session, row: int) -> CropView:
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """One image as one model sees it: what every crop of it has in common.
+
+    Attributes
+    ----------
+    image : Image
+    manifest : Manifest
+    mapping : ChannelMapping
+    limits : numpy.ndarray
+        ``(C, 2)``, see ``cells.crops.channel_limits``: percentiles of the whole image may take a
+        tenth of a second, which is too long for every cell the cursor passes.
+    """
+
+    image: Image
+    manifest: Manifest
+    mapping: ChannelMapping
+    limits: np.ndarray
+
+    def fits(self, session: Session) -> bool:
+        """Tell whether the session still has this image, model and mapping."""
+        return (
+            session.image is self.image
+            and session.manifest is self.manifest
+            and session.mapping is self.mapping
+        )
+
+
+def lens_of(session: Session) -> Callable[[], Task[Lens]]:
+    """Return the task that measures the image for the present model."""
+    image, manifest, mapping = session.image, session.manifest, session.mapping
+    if image is None or manifest is None or mapping is None:
+        raise ValueError(can_look(session))
+
+    def task() -> Task[Lens]:
+        from napari_cellcls.cells.crops import channel_limits
+
+        yield Progress(0, 1, "Measuring the image")
+        limits = channel_limits(image, manifest.normalization, mapping.indices)
+        return Lens(image, manifest, mapping, limits)
+
+    return task
+
+
+def look(session: Session, row: int, lens: Lens) -> CropView:
     """Return what the network sees for the cell in table row ``row``.
 
     Raises
@@ -80,18 +130,12 @@ def look(session: Session, row: int) -> CropView:
     """
     from napari_cellcls.cells.crops import cut
 
-    image, cells, manifest, mapping = (
-        session.image,
-        session.cells,
-        session.manifest,
-        session.mapping,
-    )
-    if image is None or cells is None or manifest is None or mapping is None:
+    image, cells, manifest, indices = lens.image, session.cells, lens.manifest, lens.mapping.indices
+    if cells is None:
         raise ValueError(can_look(session))
     crops = cut(
-        image, cells, manifest.crop, manifest.normalization, mapping.indices, rows=np.array([row])
+        image, cells, manifest.crop, manifest.normalization, indices, np.array([row]), lens.limits
     )
-    indices = mapping.indices
     return CropView(
         label=int(cells.ids[row]),
         planes=crops[0],
@@ -159,7 +203,8 @@ def verdict_words(session: Session, row: int) -> str:
     found = session.predictions
     if found is None:
         return "not classified yet"
-    name = found.predicted[row].replace(COLUMNS.joiner, " + ") or "no class"
+    names = (name for name, on in zip(found.scheme.names, found.assigned[row]) if on)
+    name = " + ".join(names) or "no class"
     return f"{name}, confidence {float(found.confidence[row]):.2f}"
 
 

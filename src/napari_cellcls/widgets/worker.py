@@ -113,8 +113,11 @@ class Runner(QObject):
         """Whether a task runs whose result is still wanted."""
         return self._run is not None
 
-    def start(self, make: Callable[[], Task[Any]], title: str) -> None:
-        """Start a task made by ``make`` in a worker thread; a running one is canceled first."""
+    def start(self, make: Callable[[], Task[Any]], title: str = "") -> None:
+        """Start a task made by ``make`` in a worker thread; a running one is canceled first.
+
+        With a title napari shows a bar in its activity dock.
+        """
         self.cancel()
         self._run = _Run(self, make, title)
         self._run.worker.start()
@@ -148,9 +151,8 @@ class _Run(QObject):
 
         super().__init__(runner)
         self.runner, self.job = runner, Job(make)
-        self.worker = create_worker(
-            guarded, self.job, _progress={"desc": title}, _ignore_errors=True
-        )
+        bar = {"desc": title} if title else None
+        self.worker = create_worker(guarded, self.job, _progress=bar, _ignore_errors=True)
         self.worker.yielded.connect(self._on_yielded)
         self.worker.returned.connect(self._on_returned)
         self.worker.errored.connect(self._on_errored)
@@ -177,7 +179,7 @@ class _Run(QObject):
         self.deleteLater()
 
     def _move_bar(self, step: Progress) -> None:
-        bar = self.worker.pbar
+        bar = getattr(self.worker, "pbar", None)
         if step.total <= 0 or bar is None or bar.disable:
             return
         if bar.total != _BAR_STEPS:
