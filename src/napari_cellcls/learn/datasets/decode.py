@@ -6,6 +6,7 @@ A picture that cannot be used raises :class:`Unusable` with the reason; callers 
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,13 @@ def planes(entry: Entry, spec: InputSpec, encoded: bytes | None = None) -> np.nd
     """Return the planes a network takes at the size on disk, ``(Y, X, C)`` of the stored type."""
     if entry.planes:
         return _from_files(entry, spec)
-    source = encoded if encoded is not None else entry.files[0]
-    picture = read(source)
+    if encoded is not None:
+        picture = read(encoded)
+    elif entry.box is not None:
+        # A photograph serves all its boxes, which follow each other.
+        picture = _photograph(entry.files[0], entry.files[0].stat().st_mtime_ns)
+    else:
+        picture = read(entry.files[0])
     many = picture.ndim == 3
     if spec.channels in ("rgby", "rgb_merge"):
         if not many or picture.shape[2] != 4:
@@ -81,6 +87,11 @@ def planes(entry: Entry, spec: InputSpec, encoded: bytes | None = None) -> np.nd
     if spec.channels == "rgb":
         return picture if many else np.repeat(picture[..., None], 3, axis=2)
     return (_luma(picture) if many else picture)[..., None]
+
+
+@lru_cache(maxsize=16)
+def _photograph(path: Path, changed: int) -> np.ndarray:
+    return read(path)
 
 
 def read(source: Path | bytes) -> np.ndarray:
@@ -195,15 +206,16 @@ def _boxed(
         width = height = max(width, height)
     width, height = width * (1 + 2 * spec.margin), height * (1 + 2 * spec.margin)
     left, top = center_x - width / 2, center_y - height / 2
-    pad = int(
-        np.ceil(
-            max(0, -left, -top, left + width - picture.shape[1], top + height - picture.shape[0])
-        )
-    )
-    if pad:
-        picture = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))
-    region = (left + pad, top + pad, left + pad + width, top + pad + height)
-    return _resized(picture, spec, region), size
+    y, x = int(np.floor(top)), int(np.floor(left))
+    far_y, far_x = int(np.ceil(top + height)), int(np.ceil(left + width))
+    part = picture[max(0, y) : far_y, max(0, x) : far_x]
+    if not part.size:
+        raise Unusable("DATA-UNREADABLE", f"its box {box} lies outside the photograph")
+    beyond = (max(0, far_y - picture.shape[0]), max(0, far_x - picture.shape[1]))
+    if y < 0 or x < 0 or any(beyond):
+        part = np.pad(part, ((max(0, -y), beyond[0]), (max(0, -x), beyond[1]), (0, 0)))
+    region = (left - x, top - y, left - x + width, top - y + height)
+    return _resized(part, spec, region), size
 
 
 def _resized(
