@@ -80,8 +80,13 @@ class Predictions:
     @property
     def predicted(self) -> list[str]:
         """Class names per cell, several joined with ``|``, "" when none passes its threshold."""
-        names = np.array(self.scheme.names, dtype=object)
-        return [COLUMNS.joiner.join(names[row]) for row in self.assigned]
+        names = np.array([*self.scheme.names, ""], dtype=object)
+        count = self.assigned.sum(axis=1)
+        only = np.where(count == 1, self.assigned.argmax(axis=1) if len(names) > 1 else 0, -1)
+        found: list[str] = names[only].tolist()
+        for row in np.flatnonzero(count > 1):
+            found[row] = COLUMNS.joiner.join(names[:-1][self.assigned[row]])
+        return found
 
     def to_table(self, cells: Cells) -> pd.DataFrame:
         """Return the cell table with the columns of a prediction (``docs/file-formats.md``).

@@ -25,8 +25,7 @@ def frames(
     Returns
     -------
     numpy.ndarray
-        ``(N, 4)`` float64: ``y0, x0, height, width`` in pixels, possibly fractional, possibly
-        beyond the image.
+        ``(N, 4)`` int64: ``y0, x0, height, width`` in whole pixels, possibly beyond the image.
 
     Raises
     ------
@@ -45,7 +44,8 @@ def frames(
         edge = longer * (1 + 2 * spec.margin) / scale
     else:
         edge = np.broadcast_to(_window_edge(spec, pixel_size_um), length.shape)
-    return np.concatenate([center - edge / 2, edge], axis=1)
+    whole = np.maximum(np.rint(edge), 1)
+    return np.concatenate([np.floor(center - whole / 2 + 0.5), whole], axis=1).astype(np.int64)
 
 
 def _window_edge(spec: CropSpec, pixel_size_um: tuple[float, float] | None) -> np.ndarray:

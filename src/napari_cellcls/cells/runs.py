@@ -24,7 +24,13 @@ class Runs:
 
     @classmethod
     def of(cls, block: np.ndarray) -> Runs:
-        """Return the runs of a label block ``(Y, X)`` in reading order."""
+        """Return the runs of a label block ``(Y, X)`` in reading order.
+
+        Raises
+        ------
+        CellsError
+            ``CELLS-NEGATIVE`` for a number below 0, or one too large to be a label.
+        """
         width = block.shape[1]
         flat = block.ravel()
         new = np.empty(flat.size, bool)
@@ -32,6 +38,13 @@ class Runs:
         new[::width] = True
         begin = np.flatnonzero(new)
         values = flat[begin]
+        if values.dtype.kind == "i" and values.size and values.min() < 0:
+            raise CellsError(
+                "The label image holds negative numbers.",
+                code="CELLS-NEGATIVE",
+                why=f"smallest value {values.min()}; a label is 0 (background) or a positive number",
+                remedy="Set negative labels to 0 or give these cells positive numbers.",
+            )
         length = np.diff(begin, append=flat.size)
         used = values > 0
         begin, length = begin[used], length[used]

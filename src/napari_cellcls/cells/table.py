@@ -170,7 +170,6 @@ def _as_integers(labels: da.Array | np.ndarray) -> tuple[da.Array | np.ndarray, 
         return whole, ("the mask was split into its connected parts, one cell each",)
     if kind == "f":
         _refuse_fractions(labels)
-        _refuse_negative(labels)
         return labels.astype(np.int64), ("the labels were stored as floats; all are whole numbers",)
     if kind not in "iu":
         raise CellsError(
@@ -179,8 +178,6 @@ def _as_integers(labels: da.Array | np.ndarray) -> tuple[da.Array | np.ndarray, 
             why=f"its data type is {labels.dtype}",
             remedy="Save the labels as integers.",
         )
-    if kind == "i":
-        _refuse_negative(labels)
     return labels, ()
 
 
@@ -195,15 +192,4 @@ def _refuse_fractions(labels: da.Array | np.ndarray) -> None:
                 code="CELLS-FLOAT",
                 why=f"value {block[at]} at (y, x) = ({y + at[0]}, {x + at[1]}), type {labels.dtype}",
                 remedy="Choose the label image, not a probability map or the photograph itself.",
-            )
-
-
-def _refuse_negative(labels: da.Array | np.ndarray) -> None:
-    for _, _, block in blocks(labels):
-        if block.size and block.min() < 0:
-            raise CellsError(
-                "The label image holds negative numbers.",
-                code="CELLS-NEGATIVE",
-                why=f"smallest value {block.min()}; a label is 0 (background) or a positive number",
-                remedy="Set negative labels to 0 or give these cells positive numbers.",
             )

@@ -79,12 +79,14 @@ class OnnxRuntimeEngine(Engine):
         # A provider that is built in but finds no hardware falls back to the CPU without an error.
         if self._session.get_providers()[0] != PROVIDERS[device]:
             raise self._no_device(f"it fell back to {self._session.get_providers()[0]}")
-        workers = usable_cpus() if device == "cpu" else 1
+        self._workers = usable_cpus() if device == "cpu" else 1
         self._block = _BLOCK if device == "cpu" else 1 << 20
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="cellcls-onnx")
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="cellcls-onnx")
 
     def _run(self, crops: np.ndarray) -> np.ndarray:
-        blocks = [crops[i : i + self._block] for i in range(0, len(crops), self._block)]
+        # Equal shares for all cores: a core left with the odd last block would hold up the others.
+        rounds = -(-len(crops) // (self._block * self._workers))
+        blocks = np.array_split(crops, min(rounds * self._workers, len(crops)))
         return np.concatenate(list(self._pool.map(self._run_block, blocks)))
 
     def _run_block(self, crops: np.ndarray) -> np.ndarray:
