@@ -16,6 +16,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -63,8 +64,8 @@ def near_duplicates(data: CellSet) -> Task[Near]:
     if data.store is None:
         return (yield from near_pairs(data.images))
     path = data.store.with_suffix(".near.npz")
-    readable = contextlib.suppress(OSError, ValueError, KeyError, EOFError)
-    with readable, np.load(path, allow_pickle=False) as stored:
+    readable = contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile)
+    with readable, open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
         if float(stored["threshold"]) == NEAR:
             return Near(stored["pairs"], stored["distance"])
     found = yield from near_pairs(data.images)

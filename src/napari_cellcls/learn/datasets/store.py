@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def decoded(
     path = cache / f"crops-{_key(listing, spec)}.npy"
     index = path.with_suffix(".npz")
     if path.is_file() and index.is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError, EOFError):
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):
             return _open(path, index, listing)
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
@@ -181,7 +182,8 @@ def _sources(listing: Listing) -> Iterator[tuple[Entry, bytes | None]]:
 
 def _open(path: Path, index: Path, listing: Listing) -> Decoded:
     images = np.load(path, mmap_mode="r", allow_pickle=False)
-    with np.load(index, allow_pickle=False) as stored:
+    # Opened here, because np.load leaves a damaged archive open.
+    with open(index, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
         good, digests, sizes = stored["good"], stored["digests"], stored["sizes"]
         codes, why = stored["code"], stored["why"]
     if not len(images) == len(good) == len(listing.entries):
