@@ -18,6 +18,8 @@ import tifffile
 
 from napari_cellcls import __version__, cli
 from napari_cellcls.commands import checkup, console
+from napari_cellcls.commands.report import MANY
+from napari_cellcls.models import runtime
 from tests.models import make
 
 CELLS = {3: (4, 4, 24, 24), 9: (30, 10, 52, 30), 12: (0, 40, 18, 60)}
@@ -98,7 +100,20 @@ def test_as_a_module() -> None:
             ["classify", "a.png", "--out", "o", "--z", "top"],
             "--z is a number from 0 on, or max; received 'top'",
         ),
-        (["classify", "a.png", "--out", "o", "--engine", "mill"], "mill"),
+        (
+            ["classify", "a.png", "--out", "o", "--engine", "mill"],
+            "Invalid value for '--engine': 'mill' is not one of 'auto'",
+        ),
+        (["classify", "a.png", "--out", "o", "--time", "-1"], "'--time'"),
+        (["classify", "a.png", "--out", "o", "--batch-size", "0"], "'--batch-size'"),
+        (["classify", "a.png", "--out", "o", "--device", "banana"], "There is no device 'banana'."),
+        (["classify", "a.png", "--out", "o", "--labels", "no.tif"], "CELLS-NOLABELFILE"),
+        (["classify", "a.png", "--out", "o", "--model", "no.cellpkg"], "MODEL-MISSING"),
+        (["classify", "a.png", "--out", "o", "--model", "malaria"], "Did you mean 'malaria-thin-"),
+        (["classify", "a.png", "--out", __file__], "EXPORT-NAME"),
+        (["demo", "--out", __file__], "EXPORT-NAME"),
+        (["models", "install", "no.cellpkg"], "MODEL-MISSING"),
+        (["models", "show", "HPA"], "Did you mean 'hpa-localization'"),
         (["classify", "a.png", "--out", "o", "--labels", "l.tif", "--find", "smear"], "not both"),
         (["classify", "a.png", "--out", "o", "--model", "nobody"], "There is no model 'nobody'"),
         (["classify", "a.png", "--out", "o", "--channels", "nucleus"], "CHANNEL-SYNTAX"),
@@ -109,6 +124,45 @@ def test_wrong_usage(arguments: list[str], words: str, capsys: pytest.CaptureFix
     said = capsys.readouterr()
     assert words in said.err
     assert "Traceback" not in said.err + said.out
+
+
+def test_a_device_that_is_not_here_is_said_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = runtime.EngineReport("onnxruntime", True, ("cpu",), "1", "")
+    for name in runtime.ENGINES:
+        monkeypatch.setitem(runtime._SURVEYS, name, lambda: here)
+    image, out = smear(tmp_path / "f.png"), tmp_path / "out"
+    assert cli.main(["classify", str(image), "--out", str(out), "--device", "cuda"]) == 4
+    said = capsys.readouterr().err
+    assert "[ENGINE-DEVICE]" in said and "Choose 'auto' or 'cpu'" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code"),
+    [
+        ("--channels", "nucleus=DAPI", "CHANNEL-UNKNOWN"),
+        ("--channels", "rgb_red=99", "CHANNEL-UNKNOWN"),
+        ("--scene", "7", "IMG-INDEX"),
+        ("--time", "7", "IMG-INDEX"),
+        ("--z", "7", "IMG-INDEX"),
+    ],
+)
+def test_what_no_image_has_is_wrong_usage(
+    tmp_path: Path,
+    model: str,
+    option: str,
+    value: str,
+    code: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = [smear(tmp_path / "in" / f"{name}.png") for name in "ab"]
+    assert classify(tmp_path / "out", model, *images, option, value) == 2
+    said = capsys.readouterr().err
+    assert said.count(f"[{code}]") == 2 and f"file: {images[0]}" in said
+    (tmp_path / "text.png").write_text("no image")
+    assert classify(tmp_path / "out", model, *images, tmp_path / "text.png", option, value) == 4
 
 
 def test_one_image_with_labels(
@@ -172,6 +226,42 @@ def test_nothing_usable(tmp_path: Path, model: str, capsys: pytest.CaptureFixtur
     (tmp_path / "folder").mkdir()
     assert classify(tmp_path / "out", model, tmp_path / "folder") == 4
     assert "IMG-NOIMAGES" in capsys.readouterr().err
+
+
+def blank(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(np.full((64, 72, 3), 230, np.uint8)).save(path)
+    return path
+
+
+def test_no_cells_at_all(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out, why = tmp_path / "out", "nothing in the image is darker than its background"
+    assert classify(out, model, blank(tmp_path / "f.png"), "--find", "smear") == 4
+    said = capsys.readouterr()
+    assert f"f\t0\tno cells found: {why}" in said.out.splitlines()
+    assert "There are no cells in f. [NO-CELLS]" in said.err and f"why: {why}." in said.err
+    assert "what to do: Look at the pictures" in said.err
+    table = pd.read_csv(out / "f.cells.csv")
+    assert len(table) == 0 and {"label", "predicted", "p_alpha"} <= set(table.columns)
+    assert PIL.Image.open(out / "f.overlay.png").size[0] >= 72
+    assert not tifffile.imread(out / "f.labels.tif").any()
+    assert summary(out)["totals"]["without_cells"] == ["f"]
+    assert classify(out, model, blank(tmp_path / "g.png"), tmp_path / "f.png", tmp_path / "no") == 4
+    assert "There are no cells in any of the 2 images." in capsys.readouterr().err
+
+
+def test_images_without_cells_among_others_are_named(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [smear(tmp_path / "in" / f"f{i}.png") for i in range(2)]
+    images += [blank(tmp_path / "in" / "empty.png")]
+    assert classify(tmp_path / "out", model, *images) == 0
+    assert "empty\t0\tno cells found: " in capsys.readouterr().out
+    for path in (tmp_path / "in").glob("*_labels.tif"):
+        path.unlink()
+    many = [smear(tmp_path / "in" / f"m{i}.png") for i in range(MANY)]
+    assert classify(tmp_path / "out", model, *images, *many) == 0
+    assert "1 image without cells: empty" in capsys.readouterr().err
 
 
 def test_a_photograph_model_on_the_wrong_kind_of_image(
@@ -259,13 +349,14 @@ def test_a_backbone_writes_embeddings_and_refuses_classes(
     assert summary(out)["images"][0]["without_class"] == 3
 
 
+@pytest.mark.skipif(os.name == "nt" or not os.getuid(), reason="needs a user without all rights")
 def test_a_read_only_output_folder(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = smear(tmp_path / "in" / "f.png")
-    (tmp_path / "out").write_text("a file in its place")
+    (tmp_path / "out").mkdir(mode=0o555)
     assert classify(tmp_path / "out", model, image) == 4
-    assert "[EXPORT-NAME]" in capsys.readouterr().err
+    assert "[EXPORT-PERM]" in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_is_one_paragraph_and_a_log(
@@ -328,7 +419,7 @@ def test_models_list_show_install(
 def test_evaluate_refuses_what_it_cannot_do(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["evaluate", model, "--data", str(tmp_path / "gone")]) == 4
+    assert cli.main(["evaluate", model, "--data", str(tmp_path / "gone")]) == 2
     assert "[DATA-MISSING]" in capsys.readouterr().err
     arguments = [
         "evaluate",
@@ -340,7 +431,7 @@ def test_evaluate_refuses_what_it_cannot_do(
         "--folds",
         str(tmp_path),
     ]
-    assert cli.main(arguments) == 4
+    assert cli.main(arguments) == 2
     assert "FOLDS-MISSING" in capsys.readouterr().err
 
 
@@ -358,8 +449,11 @@ def test_evaluate_all(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[
     assert json.loads(out.read_text())["n"] == 12
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child")
-def test_ctrl_c_leaves_whole_files_and_says_so(tmp_path: Path, model: str) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for a child")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_leaves_whole_files_and_says_so(
+    tmp_path: Path, model: str, number: signal.Signals, code: int
+) -> None:
     for i in range(60):
         smear(tmp_path / "in" / f"f{i}.png", (600, 600))
     for path in (tmp_path / "in").glob("*_labels.tif"):
@@ -380,17 +474,48 @@ def test_ctrl_c_leaves_whole_files_and_says_so(tmp_path: Path, model: str) -> No
     )  # fmt: skip
     while child.poll() is None and len(list(out.glob("f*.csv"))) < 2:
         time.sleep(0.02)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     said = child.communicate(timeout=60)
-    assert child.returncode == 130, said
-    assert "Traceback" not in said[1]
+    assert child.returncode == code, said
+    assert "Traceback" not in said[1] and said[1].endswith("Stopped.\n")
     got = summary(out)
     assert got["interrupted"] is True
     assert 0 < len(got["images"]) < 60
+    named = {name for row in got["images"] for name in row["files"].values()}
+    assert {path.name for path in out.iterdir()} == named | {"summary.json"}
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
     for row in got["images"]:
         assert len(pd.read_csv(out / row["files"]["cells"])) == 3
         assert PIL.Image.open(out / row["files"]["overlay"]).size[0] == 600
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for a child")
+def test_ctrl_c_while_the_program_loads_is_one_line() -> None:
+    program = (
+        "import builtins, sys\n"
+        "from napari_cellcls.__main__ import main\n"
+        "load = builtins.__import__\n"
+        "def interrupted(name, *more):\n"
+        "    if name == 'typer': raise KeyboardInterrupt\n"
+        "    return load(name, *more)\n"
+        "builtins.__import__ = interrupted\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no broken pipes of this kind")
+@pytest.mark.parametrize("arguments", [["models", "list"], ["--help"], ["--version"]])
+def test_a_reader_who_has_gone_is_no_fault(arguments: list[str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "napari_cellcls", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 141
 
 
 def test_plain_output_has_no_colors_and_no_wrapped_lines(tmp_path: Path, model: str) -> None:

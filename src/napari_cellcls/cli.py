@@ -1,7 +1,8 @@
 """The program ``cellcls``: wires the commands together and decides exit codes.
 
 Exit codes: 0 done, 2 wrong usage, 3 some images failed, 4 nothing could be used, 130 stopped with
-Ctrl+C. A user never sees a traceback unless asking for it with ``--debug``.
+Ctrl+C, 141 nobody reads the output any more, 143 told to end (SIGTERM). A user never sees a
+traceback unless asking for it with ``--debug``.
 """
 
 from __future__ import annotations
@@ -14,21 +15,50 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from napari_cellcls import __version__
-from napari_cellcls.commands import classify, console, demo, doctor, evaluate, models, train
+from napari_cellcls.commands import (
+    classify,
+    console,
+    demo,
+    doctor,
+    evaluate,
+    models,
+    signals,
+    train,
+)
+from napari_cellcls.commands.failures import USAGE_CODES
 from napari_cellcls.vocabulary import CellClsError
 
-OK, UNFORESEEN, USAGE, SOME_FAILED, NOTHING, STOPPED = 0, 1, 2, 3, 4, 130
-
-_USAGE_CODES = frozenset({"MODEL-UNKNOWN", "MODEL-MISSING", "CHANNEL-UNKNOWN", "CHANNEL-SYNTAX"})
+UNFORESEEN, USAGE, NOTHING = 1, 2, 4
+STOPPED, UNREAD, TERMINATED = 130, 141, 143
+"""128 and the number of the signal, as shells count: SIGINT, SIGPIPE, SIGTERM."""
 
 # typer brings its own copy of click or uses the installed one, depending on its version; the base
 # of its usage errors is found without asking which.
 _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
+
+class _Ended(Exception):
+    """Carries Ctrl+C, or a reader who has gone, past typer, which would make its own exit of it."""
+
+    def __init__(self, reason: KeyboardInterrupt | BrokenPipeError) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as reason:
+            raise _Ended(reason) from reason
+
+
 app = typer.Typer(
     name="cellcls",
+    cls=_Commands,
     help="Classify the cells of microscopy images: tables, label images and pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -68,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         By default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    with console.log_file() as log, warnings.catch_warnings():
+    with console.log_file() as log, warnings.catch_warnings(), signals.heeded():
         if "--debug" not in arguments:
             # Warnings of libraries are for developers; our own doubts travel as notes.
             warnings.simplefilter("ignore")
@@ -77,28 +107,47 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str], log: Path | None) -> int:
     try:
-        code = app(args=_debug_first(arguments), standalone_mode=False)
-        return int(code or 0)
-    except typer.Exit as leave:
-        return leave.exit_code
+        code = _command(_debug_first(arguments))
+        sys.stdout.flush()  # so that a reader who has gone is met here and not at exit
+        return code
     except _UsageProblem as error:
+        error.message = error.message.replace("Value error, ", "")
         error.show()
         return USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as stop:
         console.warn("Stopped.")
-        return STOPPED
+        return TERMINATED if isinstance(stop, signals.Terminated) else STOPPED
     except BrokenPipeError:
-        # `cellcls ... | head`: the reader has gone; nothing more to say, and not at exit either.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        _say_no_more()
+        return UNREAD
     except CellClsError as error:
         console.show_error(error)
-        return USAGE if error.code in _USAGE_CODES else NOTHING
+        return USAGE if error.code in USAGE_CODES else NOTHING
     # The last net: a fault of ours must reach the user as a sentence, with a log to send us.
     except Exception as error:  # noqa: BLE001
         console.show_unexpected(error, log, "--debug" in arguments)
         return UNFORESEEN
+
+
+def _command(arguments: list[str]) -> int:
+    try:
+        return int(app(args=arguments, standalone_mode=False) or 0)
+    except typer.Exit as leave:
+        return leave.exit_code
+    except _Ended as end:
+        raise end.reason from None
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # while typer wrote its help
+            raise end.__context__ from None
+        raise
+
+
+def _say_no_more() -> None:
+    """Send what is still to be written nowhere: Python would complain at its exit."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
 
 
 def _debug_first(arguments: list[str]) -> list[str]:

@@ -65,20 +65,10 @@ class CellClsError(Exception):
             self.path = fspath(path) or None
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Survive a process border (the default would lose the keyword arguments)."""
-        return _rebuild_error, (type(self), self.what, self.code, self.path, self.why, self.remedy)
-
 
 def sentence(text: str) -> str:
     """Return text with a full stop, unless it ends with a mark of its own."""
     return text if not text or text[-1] in ".!?:;…" else f"{text}."
-
-
-def _rebuild_error(
-    kind: type[CellClsError], what: str, code: str, path: str | None, why: str, remedy: str
-) -> CellClsError:
-    return kind(what, code=code, path=path, why=why, remedy=remedy)
 
 
 class ImageError(CellClsError):

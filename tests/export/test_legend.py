@@ -36,6 +36,22 @@ def test_entries() -> None:
     ]
 
 
+def test_of_few_classes_those_absent_are_gray() -> None:
+    guess = fakes.predictions((False, False, False, False))
+    items = legend_items(guess, ("P", "U"), "#202020", 1)
+    assert [text for _, text in items] == [
+        "P  Parasitized: 0",
+        "U  Uninfected: 4 (100.0 %)",
+        "left out: 1",
+    ]
+    assert items[1][0] == fakes.SCHEME.classes[1].color
+    assert items[0][0] != fakes.SCHEME.classes[0].color
+
+
+def test_without_cells_no_class_is_listed() -> None:
+    assert legend_items(fakes.predictions(()), ("P", "U"), "#202020", 0) == []
+
+
 def test_of_many_classes_only_those_present_are_listed() -> None:
     scheme = ClassScheme.from_names([f"class {i}" for i in range(28)], multi_label=True)
     assigned = np.zeros((4, 28), bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,37 @@ def test_failures_carry_code_and_remedy(tmp_path: Path) -> None:
         {"name": "a", "path": "a.tif", "code": "IMG-EMPTY", "what": "The file is empty.",
          "why": "0 bytes", "remedy": "Copy it."}
     ]  # fmt: skip
-    assert got["totals"] == {"images": 0, "failed": 1, "cells": 0, "by_model": {}}
+    assert got["totals"] == {
+        "images": 0,
+        "failed": 1,
+        "without_cells": [],
+        "cells": 0,
+        "by_model": {},
+    }
+
+
+def test_why_an_image_is_empty() -> None:
+    row = {**result(()).row, "notes": ["a doubt", "no cells found: it is blank"]}
+    row["cells"] = {**row["cells"], "count": 0}
+    assert summary.why_empty(row) == summary.headline(row) == "no cells found: it is blank"
+    assert summary.why_empty({**row, "notes": []}) == "no cells found"
+    assert summary.why_empty(result().row) == ""
+
+
+def test_lines_below_a_picture() -> None:
+    cells, manifest = fakes.cells(), fakes.manifest()
+    lines = summary.picture_lines(cells, fakes.predictions(), manifest)
+    assert lines[0].startswith("parasitemia 25.0 %")
+    both = fakes.predictions()
+    both.assigned[0] = True
+    assert (
+        "A cell with several classes is drawn in the most probable one."
+        in summary.picture_lines(cells, both, manifest)
+    )
+    none = replace(cells, table=cells.table[:0], notes=("a doubt", "no cells found: it is blank"))
+    assert summary.picture_lines(none, fakes.predictions(()), manifest) == (
+        "no cells found: it is blank",
+    )
 
 
 def test_headline() -> None:

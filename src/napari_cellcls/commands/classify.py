@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.markup import escape
 
-from napari_cellcls.commands import console
+from napari_cellcls.commands import console, failures, signals
+from napari_cellcls.commands.options import EngineName, Options, no_label_file
 
 if TYPE_CHECKING:
-    from napari_cellcls.commands.options import Options
     from napari_cellcls.export.summary import Run
     from napari_cellcls.images.collections import ImageRef
 
 RESULTS = (".overlay.png", ".labels.tif")
-MANY = 12
-"""From this many images on, the terminal shows totals instead of a row per image."""
 
 
 class FinderName(StrEnum):
@@ -27,15 +24,6 @@ class FinderName(StrEnum):
     smear = "smear"
     fluorescence = "fluorescence"
     whole = "whole"
-
-
-class EngineName(StrEnum):
-    """Engines by name."""
-
-    auto = "auto"
-    onnxruntime = "onnxruntime"
-    openvino = "openvino"
-    tensorflow = "tensorflow"
 
 
 def classify(
@@ -88,9 +76,8 @@ def classify(
 ) -> None:
     """Find the cells of images, classify each, and write tables, label images and pictures.
 
-    Exit codes: 0 all done, 2 wrong usage, 3 some images failed, 4 none could be used.
+    Exit codes: 0 all done, 2 wrong usage, 3 some images failed, 4 no cells in any image.
     """
-    from napari_cellcls.commands.options import Options
     from napari_cellcls.images.channels import parse_overrides
 
     if labels is not None and find is not None:
@@ -115,14 +102,13 @@ def classify(
 def run(paths: list[Path], options: Options) -> int:
     """Classify, report, and return the exit code."""
     from napari_cellcls.commands.pipeline import classify_images
+    from napari_cellcls.commands.report import report
     from napari_cellcls.commands.steps import Job
     from napari_cellcls.export.errors import make_folder
     from napari_cellcls.export.names import output_stems
     from napari_cellcls.export.summary import Run, write_summary
-    from napari_cellcls.models import registry
 
-    if options.model is not None:
-        registry.find(options.model)  # a misspelled name is one error, not one per image
+    check(options)
     refs, notes = collect(paths)
     if len(refs) > 1 and options.labels is not None and options.labels.is_file():
         raise typer.BadParameter(
@@ -136,16 +122,43 @@ def run(paths: list[Path], options: Options) -> int:
     jobs = [Job(ref, stem) for ref, stem in zip(refs, stems, strict=True)]
     try:
         console.follow(classify_images(jobs, options, done), "Classifying")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         done.interrupted = True
         raise
     finally:
         if done.results or done.failures:
-            write_summary(done, options.out / "summary.json")
+            with signals.put_off():
+                write_summary(done, options.out / "summary.json")
             report(done, options.out)
-    if not done.results:
-        return 4
-    return 3 if done.failures else 0
+    return exit_code(done)
+
+
+def check(options: Options) -> None:
+    """Refuse at once what no image could be classified with: one error instead of one per image.
+
+    Raises
+    ------
+    CellClsError
+        ``MODEL-UNKNOWN``, ``MODEL-MISSING``, ``CELLS-NOLABELFILE``, ``ENGINE-UNKNOWN``,
+        ``ENGINE-MISSING``, ``ENGINE-DEVICE``.
+    """
+    from napari_cellcls.models import registry, runtime
+
+    if options.model is not None:
+        registry.find(options.model)
+    if options.labels is not None and not options.labels.exists():
+        raise no_label_file(options.labels)
+    if (options.engine, options.device) != ("auto", "auto"):
+        runtime.choose(options.engine, options.device)
+
+
+def exit_code(done: Run) -> int:
+    """Return 0 all done, 2 an option fits no image, 3 some failed, 4 no cells in any image."""
+    if any(result.counts.total for result in done.results):
+        return 3 if done.failures else 0
+    codes = {failure.error.code for failure in done.failures}
+    wrong_usage = not done.results and codes and codes <= failures.USAGE_CODES
+    return 2 if wrong_usage else 4
 
 
 def collect(paths: list[Path]) -> tuple[list[ImageRef], list[str]]:
@@ -172,59 +185,6 @@ def collect(paths: list[Path]) -> tuple[list[ImageRef], list[str]]:
     notes = [found.summary()] if found.skipped else []
     own = len(found.refs) - len(refs)
     return refs, notes + ([f"{own} results of earlier runs were skipped."] if own else [])
-
-
-def report(done: Run, out: Path) -> None:
-    """Show what a run found and where it is."""
-    from napari_cellcls.export.summary import headline, summary
-
-    for note in done.notes:
-        console.warn(note)
-    for failure in done.failures:
-        console.show_error(failure.error)
-    if 0 < len(done.results) <= MANY:
-        rows = [[r.row["name"], str(r.counts.total), headline(r.row)] for r in done.results]
-        console.show_table(["image", "cells", "found"], rows)
-    _doubts(done)
-    totals = summary(done)["totals"]
-    if len(done.results) > 1:
-        for model, row in totals["by_model"].items():
-            console.say(f"all images, {model}: {row['cells']} cells: {headline(row)}")
-    _closing(done, totals["cells"], out)
-
-
-def _closing(done: Run, cells: int, out: Path) -> None:
-    count = len(done.results)
-    if not count:
-        console.warn("No image could be used.")
-        return
-    rate = cells / done.seconds if done.seconds else 0.0
-    console.say(
-        f"{count} image{'s' * (count != 1)}, {cells:,} cells in {done.seconds:.1f} s "
-        f"({rate:,.0f} cells/s)" + (f", {len(done.failures)} failed" if done.failures else "")
-    )
-    if done.interrupted:
-        console.warn("Stopped before the end; every file written is whole.")
-    if count:
-        console.say(f"Results in {out}: summary.json, and per image {_endings(done)}")
-
-
-def _endings(done: Run) -> str:
-    files = done.results[0].row["files"]
-    return ", ".join(f"<name>.{kind}{Path(name).suffix}" for kind, name in files.items())
-
-
-def _doubts(done: Run) -> None:
-    """Show each note once, with the image or the number of images it is about."""
-    names: dict[str, list[str]] = {}
-    for result in done.results:
-        for note in result.row["notes"]:
-            names.setdefault(note, []).append(result.row["name"])
-    for note, about in list(names.items())[:MANY]:
-        who = about[0] if len(about) == 1 else f"{len(about)} images"
-        console.err().print(f"[dim]{escape(f'{who}: {note}')}[/]")
-    if len(names) > MANY:
-        console.err().print(f"[dim]{len(names) - MANY} more notes in summary.json[/]")
 
 
 def _depth(z: str | None) -> int | Literal["max"] | None:

@@ -37,14 +37,20 @@ Result = TypeVar("Result")
 _PLAIN_EVERY = 10.0
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave the end of the program to ``cli`` (rich would end it here, with code 1)."""
+        raise  # rich calls this while it handles the BrokenPipeError
+
+
 def out() -> Console:
     """Return the console of results (stdout as it is now, so that tests may replace it)."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def err() -> Console:
     """Return the console of progress and errors (stderr)."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return _Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def say(text: str = "", style: str | None = None) -> None:

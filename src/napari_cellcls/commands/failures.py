@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from napari_cellcls.models.package import ModelPackage
 
 
+USAGE_CODES = frozenset(
+    {
+        "MODEL-UNKNOWN", "MODEL-MISSING", "CHANNEL-UNKNOWN", "CHANNEL-SYNTAX", "ENGINE-UNKNOWN",
+        "CELLS-NOLABELFILE", "IMG-INDEX", "EXPORT-NAME", "DATA-MISSING", "RECIPE-MISSING",
+        "FOLDS-MISSING",
+    }
+)  # fmt: skip
+"""Codes that say the command line names something that does not exist: exit code 2."""
+
+
 def unexpected(error: Exception, path: str) -> TaskError:
     """Return the coded error for a failure that none of our checks foresaw."""
     if isinstance(error, MemoryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,15 @@ LABEL_SUFFIXES = (
     ".labels.tif", "_labels.tif", ".labels.ome.tif", "_labels.ome.tif", "_mask.tif",
     ".tif", ".tiff", ".ome.tif", ".png",
 )  # fmt: skip
+
+
+class EngineName(StrEnum):
+    """Engines by name."""
+
+    auto = "auto"
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+    tensorflow = "tensorflow"
 
 
 @dataclass(frozen=True)
@@ -124,14 +134,19 @@ def labels_for(labels: Path, stem: str) -> Path:
             remedy="Name the label image like its image, or give --find to find the cells.",
         )
     if not labels.exists():
-        raise CellsError(
-            "The label image does not exist.",
-            code="CELLS-NOLABELFILE",
-            path=labels,
-            why="there is no file or folder of this name.",
-            remedy="Check the path given with --labels.",
-        )
+        raise no_label_file(labels)
     return labels
+
+
+def no_label_file(path: Path) -> CellsError:
+    """Say that there are no labels where they should be."""
+    return CellsError(
+        "The label image does not exist.",
+        code="CELLS-NOLABELFILE",
+        path=path,
+        why="there is no file or folder of this name.",
+        remedy="Check the path given with --labels.",
+    )
 
 
 def plane_of_labels(image: Image) -> Any:

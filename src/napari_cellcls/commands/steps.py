@@ -198,7 +198,10 @@ def write(ready: Prepared, predictions: Predictions, options: Options) -> ImageR
         "overlay": f"{stem}.overlay.png",
     }
     manifest = ready.package.manifest
-    lines = (f"{image.name} · {predictions.model}", *summary.smear_line(predictions, manifest))
+    lines = (
+        f"{image.name} · {predictions.model}",
+        *summary.picture_lines(cells, predictions, manifest),
+    )
     with watch.step("write"):
         tables.write_cells(predictions.to_table(cells), out / files["cells"])
         labels.write_labels(cells, out / files["labels"], image.pixel_size_um)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from napari_cellcls.predict import Predictions
 
 _INK, _FAINT, _PAPER = "#202020", "#606060", "#ffffff"
+_ABSENT, _LEFT_OUT = "#c8c8c8", "#969696"
+_ALL_LISTED = 6
+"""Up to this many classes, those that no cell has are listed too, in gray: 0 is an answer."""
 
 
 @functools.cache
@@ -97,13 +100,10 @@ def with_legend(
     for row in rows:
         for x, (color, text) in row:
             box = (pad + x, y, pad + x + size, y + size)
-            if color is None:
-                pen.rectangle(box, outline="#969696", width=1)
-            else:
-                pen.rectangle(box, outline=color, width=max(3, size // 4))
-            pen.text(
-                (pad + x + round(size * 1.5), y + size // 2), text, _INK, typeface, anchor="lm"
-            )
+            thin = color in (_ABSENT, _LEFT_OUT)
+            pen.rectangle(box, outline=color, width=1 if thin else max(3, size // 4))
+            ink = _FAINT if color == _ABSENT else _INK
+            pen.text((pad + x + round(size * 1.5), y + size // 2), text, ink, typeface, anchor="lm")
         y += step
     for text in texts:
         pen.text((pad, y + size // 2), text, _FAINT, typeface, anchor="lm")
@@ -113,34 +113,40 @@ def with_legend(
 
 def legend_items(
     predictions: Predictions, letters: tuple[str, ...], no_class: str, rejected: int
-) -> list[tuple[str | None, str]]:
-    """Return (color, text) of each legend entry; the color None stands for objects left out.
+) -> list[tuple[str, str]]:
+    """Return (color, text) of each legend entry.
 
-    With more than eight classes only those that occur are listed, the most frequent first.
+    With more than six classes only those that occur are listed, the most frequent first; without
+    any cell no class is.
     """
     counts = class_counts(predictions)
     rows: list[tuple[str, ClassCount]] = list(zip(letters, counts.classes, strict=True))
-    if len(rows) > 8:
+    if len(rows) > _ALL_LISTED:
         rows = sorted((r for r in rows if r[1].count), key=lambda r: -r[1].count)
-    items: list[tuple[str | None, str]] = [
-        (row.cell_class.color, f"{letter}  {row.cell_class.name}: {row.count}{_share(row)}")
+    if not counts.total:
+        rows = []
+    items = [
+        (
+            row.cell_class.color if row.count else _ABSENT,
+            f"{letter}  {row.cell_class.name}: {row.count}{_share(row)}",
+        )
         for letter, row in rows
     ]
     if counts.unassigned:
         items.append((no_class, f"no class: {counts.unassigned}"))
     if rejected:
-        items.append((None, f"left out: {rejected}"))
+        items.append((_LEFT_OUT, f"left out: {rejected}"))
     return items
 
 
 def _share(row: ClassCount) -> str:
-    return f" ({100 * row.fraction.value:.1f} %)" if row.fraction.n else ""
+    return f" ({100 * row.fraction.value:.1f} %)" if row.count else ""
 
 
 def _flow(
-    items: list[tuple[str | None, str]], typeface: Any, width: float, size: int
-) -> list[list[tuple[int, tuple[str | None, str]]]]:
-    rows: list[list[tuple[int, tuple[str | None, str]]]] = [[]]
+    items: list[tuple[str, str]], typeface: Any, width: float, size: int
+) -> list[list[tuple[int, tuple[str, str]]]]:
+    rows: list[list[tuple[int, tuple[str, str]]]] = [[]]
     x = 0.0
     for item in items:
         need = size * 1.5 + typeface.getlength(item[1])
@@ -149,7 +155,7 @@ def _flow(
             x = 0.0
         rows[-1].append((round(x), item))
         x += need + 1.6 * size
-    return rows
+    return rows if items else []
 
 
 def _wrap(line: str, typeface: Any, width: float) -> list[str]:

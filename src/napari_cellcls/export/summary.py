@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from napari_cellcls.predict import Predictions
 
 SCHEMA = "cellcls-summary/1"
+NO_CELLS = "no cells"
+"""Beginning of the note by which a finder says why it found none."""
 _LIBRARIES = (
     "numpy",
     "scipy",
@@ -211,7 +213,12 @@ def versions() -> dict[str, str]:
 
 
 def headline(row: dict[str, Any]) -> str:
-    """Return one line for people from a row of counts: ``Parasitized 31 (2.4 %, 1.7-3.4)``."""
+    """Return one line for people from a row of counts: ``Parasitized 31 (2.4 %, 1.7-3.4)``.
+
+    Of an image without cells, the reason.
+    """
+    if reason := why_empty(row):
+        return reason
     parts = []
     for item in row["classes"]:
         if item["count"] or len(row["classes"]) <= 4:
@@ -222,12 +229,28 @@ def headline(row: dict[str, Any]) -> str:
     return f"{text}; parasitemia {', '.join(numbers)}" if numbers else text
 
 
-def smear_line(predictions: Predictions, manifest: Manifest) -> tuple[str, ...]:
-    """Return the lines below an overlay: parasitemia of a smear, and the caution of the model."""
+def why_empty(row: dict[str, Any]) -> str:
+    """Return why an image (or a run) has no cells, in words; "" when it has some."""
+    cells = row["cells"]
+    if cells if isinstance(cells, int) else cells["count"]:
+        return ""
+    said = (note for note in row.get("notes", ()) if note.startswith(NO_CELLS))
+    return next(said, f"{NO_CELLS} found")
+
+
+def picture_lines(cells: Cells, predictions: Predictions, manifest: Manifest) -> tuple[str, ...]:
+    """Return the lines below an overlay: parasitemia of a smear, and the caution of the model.
+
+    Without cells, the reason.
+    """
+    if not len(cells):
+        return tuple(note for note in cells.notes if note.startswith(NO_CELLS))
     found = parasitaemia_of(class_counts(predictions), manifest.metrics)
     shown = [f"{percent(estimate_json(estimate))} {kind}" for kind, estimate in found.items()]
     parasitemia = (f"parasitemia {', '.join(shown)}",) if shown else ()
-    return (*parasitemia, *caution(manifest))
+    several = np.asarray(predictions.assigned, bool).sum(axis=1).max(initial=0) > 1
+    drawn = ("A cell with several classes is drawn in the most probable one.",) if several else ()
+    return (*parasitemia, *drawn, *caution(manifest))
 
 
 def percent(estimate: dict[str, Any]) -> str:
@@ -245,6 +268,7 @@ def _totals(run: Run) -> dict[str, Any]:
     return {
         "images": len(run.results),
         "failed": len(run.failures),
+        "without_cells": [r.row["name"] for r in run.results if not r.counts.total],
         "cells": sum(result.counts.total for result in run.results),
         "by_model": {
             model: {

@@ -23,7 +23,7 @@ from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.vocabulary import EngineError
 
 ENGINES = ("onnxruntime", "openvino", "tensorflow")
-DEVICES = ("auto", "cpu", "gpu")
+DEVICES = ("auto", "cpu", "gpu", "cuda", "directml", "coreml", "npu")
 _ON_CARD = ("cuda", "directml", "gpu")
 # (engine, on a graphics card): OpenVINO on a card comes last because it was not measured.
 _ORDER = (
@@ -89,7 +89,7 @@ def choose(
     Raises
     ------
     EngineError
-        ``ENGINE-UNKNOWN`` (no such name), ``ENGINE-MISSING`` (asked for, not installed; with the
+        ``ENGINE-UNKNOWN`` (no such engine or device), ``ENGINE-MISSING`` (asked for, not installed; with the
         command), ``ENGINE-DEVICE`` (not on this device).
     """
     if engine not in ("auto", *ENGINES):
@@ -98,6 +98,13 @@ def choose(
             code="ENGINE-UNKNOWN",
             why=f"the engines are auto, {', '.join(ENGINES)}.",
             remedy="Choose one of them; 'auto' takes the fastest present.",
+        )
+    if device.partition(".")[0] not in DEVICES:  # OpenVINO numbers cards: gpu.0, gpu.1
+        raise EngineError(
+            f"There is no device {device!r}",
+            code="ENGINE-UNKNOWN",
+            why=f"devices are called {', '.join(DEVICES)}.",
+            remedy="Choose 'auto', or a device that `cellcls doctor` lists for an engine.",
         )
     # Engines are looked at in order of preference only until one fits: importing all costs a second.
     known = {report.name: report for report in reports or []}
