@@ -137,3 +137,27 @@ def test_layers_are_accepted_by_napari(tmp_path: Path) -> None:
         assert tuple(layer.scale) == (0.5, 0.5)
         assert str(layer.units[0]) == "micrometer"
         assert layer.axis_labels == ("y", "x")
+
+
+def test_a_quartet_dropped_as_four_files_opens_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import napari
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    viewer = ViewerModel()
+    monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
+    quartet(tmp_path, "7_A1_1")
+
+    def drop() -> None:  # napari asks file by file
+        for path in sorted(tmp_path.iterdir()):
+            layers = read(path)
+            if layers != [(None,)]:
+                for layer in layers:
+                    viewer.add_layer(Layer.create(*layer))
+
+    drop()
+    assert len(viewer.layers) == 4
+    drop()
+    assert len(viewer.layers) == 8, "asked for again, opened again, once"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -58,13 +58,36 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 def read_layers(path: Paths) -> list[LayerData]:
     """Return napari layer data for the images that paths stand for.
 
+    One file of a quartet opens all of it. napari asks file by file when several are dropped, so a
+    quartet that another of its files has just opened is not opened once more.
+
     Raises
     ------
     ImageError
         With a code; napari shows its text.
     """
-    refs = scan(_listed(path)).refs
-    return [layer for ref in refs for layer in _layers(ref)]
+    asked = _listed(path)
+    refs = scan(asked).refs
+    fresh = [ref for ref in refs if not _open_by_another(ref, asked)]
+    if refs and not fresh:
+        return cast(list[LayerData], [(None,)])  # what napari takes for "read, nothing to add"
+    layers = [layer for ref in fresh for layer in _layers(ref)]
+    for _, options, _ in layers:
+        options["metadata"]["cellcls"]["asked"] = [os.path.abspath(p) for p in asked]
+    return layers
+
+
+def _open_by_another(ref: ImageRef, asked: list[str]) -> bool:
+    """Tell whether the viewer shows this quartet, opened by other files of it than ``asked``."""
+    if ref.kind != "quartet":
+        return False
+    import napari
+
+    viewer = napari.current_viewer()
+    known = [] if viewer is None else [layer.metadata.get("cellcls", {}) for layer in viewer.layers]
+    paths, mine = [os.fspath(p) for p in ref.paths], {os.path.abspath(p) for p in asked}
+    same = [told for told in known if told.get("paths") == paths]
+    return bool(same) and not any(mine & set(told.get("asked", ())) for told in same)
 
 
 def _listed(path: Paths) -> list[str]:

@@ -39,10 +39,37 @@ def viewer(make_napari_viewer_proxy: Callable[..., Any], npe2pm: Any) -> Iterato
         viewer = make_napari_viewer_proxy(show=True)
         viewer.window.resize(1200, 850)
         yield viewer
-        # Closing removes all layers: see widgets/canvas.py, whose guard a closed dock took along.
-        for widget in QApplication.allWidgets():
-            if isinstance(widget, QOpenGLWidget) and widget.isValid():
-                widget.makeCurrent()
+        make_canvases_current()
+
+
+@pytest.fixture
+def plain_viewer(qtbot: Any, npe2pm: Any) -> Iterator[Any]:
+    """A viewer as users have it, with the thread that makes status and tooltip after each move."""
+    import napari
+
+    with npe2pm.tmp_plugin(manifest=str(MANIFEST)):
+        viewer = napari.Viewer(show=True)
+        viewer.window.resize(1200, 850)
+        qtbot.waitUntil(lambda: viewer.window._qt_window.status_thread.isRunning(), timeout=10_000)
+        yield viewer
+        make_canvases_current()
+        viewer.close()
+        qtbot.wait(20)
+
+
+def make_canvases_current() -> None:
+    """Closing removes all layers: see widgets/canvas.py, whose guard a closed dock took along."""
+    for widget in QApplication.allWidgets():
+        if isinstance(widget, QOpenGLWidget) and widget.isValid():
+            widget.makeCurrent()
+
+
+def dock_of(viewer: Any, qtbot: Any) -> Any:
+    """Open the dock and wait until what it starts has ended."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-cellcls", "Classify cells")
+    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=60_000)
+    qtbot.wait(20)
+    return widget
 
 
 @pytest.fixture
@@ -55,13 +82,7 @@ def open_dock(only_small_model: Path, open_real_dock: Callable[[], Any]) -> Call
 def open_real_dock(viewer: Any, qtbot: Any) -> Callable[[], Any]:
     """Return a function that opens the dock and waits until what it starts has ended."""
 
-    def opened() -> Any:
-        _, widget = viewer.window.add_plugin_dock_widget("napari-cellcls", "Classify cells")
-        qtbot.waitUntil(lambda: not widget.controller.busy, timeout=30_000)
-        qtbot.wait(20)
-        return widget
-
-    return opened
+    return lambda: dock_of(viewer, qtbot)
 
 
 @pytest.fixture

@@ -72,3 +72,36 @@ def test_to_image_keeps_names_pixel_size_and_what_the_reader_knew() -> None:
     assert image.pixel_size_um == pytest.approx((0.2, 0.2))
     assert (image.path, image.scene, image.value_range) == ("a.tif", "S1", (0.0, 4095.0))
     assert "12 bit" in image.notes
+
+
+def test_a_file_opened_twice_is_two_images() -> None:
+    def layers() -> list[Image]:
+        return [
+            Image(
+                PLANE, name=f"a: {n}", metadata={META: {"path": "a.tif", "name": "a", "index": i}}
+            )
+            for i, n in enumerate("xy")
+        ]
+
+    first, again = layers(), layers()
+    found = choices.image_choices([*first, *again])
+    assert [c.layers for c in found] == [tuple(first), tuple(again)]
+
+
+def test_only_small_images_in_memory_are_read_at_once() -> None:
+    import dask.array as da
+
+    def quick(data: object, **options: object) -> bool:
+        return choices.is_quick(choices.image_choices([Image(data, **options)])[0])
+
+    assert quick(PLANE)
+    assert quick(np.zeros((500, 600, 3), np.uint8), rgb=True)
+    assert not quick(np.zeros((1500, 1500), np.uint16))
+    assert not quick(da.from_array(PLANE))
+
+
+def test_the_place_in_a_stack() -> None:
+    stack = Image(np.zeros((4, 5, 20, 30), np.uint8))
+    assert choices.stack_sizes(stack) == (4, 5)
+    assert choices.plane_index(stack, (2, 9, 0, 0)) == (2, 4)
+    assert choices.plane_index(Image(PLANE), (3, 0, 0)) == ()

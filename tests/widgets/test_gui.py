@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 from napari_cellcls.widgets.choices import META, OURS
 from napari_cellcls.widgets.hover import typical_row
 
+from .conftest import dock_of
 from .fakes import squares
 
 pytestmark = pytest.mark.gui
@@ -60,11 +61,10 @@ def hover(canvas: QWidget, point: QPoint, qtbot: Any) -> None:
         qtbot.wait(50)
 
 
-def test_main_path_from_the_sample_to_the_tooltip(
-    viewer: Any, open_real_dock: Callable[[], Any], qtbot: Any
-) -> None:
+def test_main_path_from_the_sample_to_the_tooltip(plain_viewer: Any, qtbot: Any) -> None:
+    viewer = plain_viewer
     viewer.open_sample("napari-cellcls", "thin-smear")
-    widget = open_real_dock()
+    widget = dock_of(viewer, qtbot)
     assert widget.inputs.image.currentText() == "thin smear"
     assert widget.inputs.cells.currentText() == "Find: blood smear"
     assert widget.inputs.model.currentText() == "malaria-thin-smear"
@@ -103,9 +103,8 @@ def test_main_path_from_the_sample_to_the_tooltip(
     point = on_canvas(viewer, canvas, world)
     hover(canvas, point, qtbot)
     predicted = session.predictions.predicted[row]
-    # What napari's status thread does after each move; the viewer of the tests runs without it.
-    viewer.update_status_from_cursor()
-    assert f"class: {predicted}" in viewer.tooltip.text
+    # Nobody calls anything here: napari's status thread follows the mouse.
+    qtbot.waitUntil(lambda: f"class: {predicted}" in viewer.tooltip.text, timeout=10_000)
     assert viewer.tooltip.text.startswith(f"{int(cell.label)}\n")
     assert "confidence: " in viewer.tooltip.text
     qtbot.waitUntil(lambda: widget.input_card.view.label == int(cell.label), timeout=5_000)

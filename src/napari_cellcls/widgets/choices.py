@@ -102,11 +102,28 @@ def plane(layer: Any, step: Sequence[int]) -> Any:
         T, Z and the like.
     """
     data = layer.data[0] if layer.multiscale else layer.data
-    extra = layer.ndim - 2
-    before = list(step)[-layer.ndim : -2] if extra else []
-    sizes = data.shape[:extra]
-    index = tuple(int(np.clip(i, 0, n - 1)) for i, n in zip(before, sizes, strict=True))
+    index = plane_index(layer, step)
     return data[index] if index else data
+
+
+def plane_index(layer: Any, step: Sequence[int]) -> tuple[int, ...]:
+    """Return where in a stack the displayed plane is, an empty tuple when there is no stack.
+
+    Parameters
+    ----------
+    layer : napari layer
+    step : sequence of int
+        As for :func:`plane`.
+    """
+    sizes = stack_sizes(layer)
+    before = list(step)[-layer.ndim : -2] if sizes else []
+    return tuple(int(np.clip(i, 0, n - 1)) for i, n in zip(before, sizes, strict=True))
+
+
+def stack_sizes(layer: Any) -> tuple[int, ...]:
+    """Return the lengths of the axes in front of Y and X."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    return tuple(int(n) for n in data.shape[: layer.ndim - 2])
 
 
 def is_quick(choice: ImageChoice) -> bool:

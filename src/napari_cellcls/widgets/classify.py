@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import napari.viewer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
@@ -72,6 +74,8 @@ class ClassifyWidget(QWidget):
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.retire()
             self.hover.retire()
+            self._soon.stop()
+            self.viewer.dims.events.current_step.disconnect(self._on_step)
 
     def _lay_out(self) -> None:
         content = QWidget(self)
@@ -99,6 +103,7 @@ class ClassifyWidget(QWidget):
         session.predictions_changed.connect(self._on_predictions)
         session.thresholds_changed.connect(self._on_thresholds)
         self.controller.veil.changed.connect(self._soon.start)
+        self.viewer.dims.events.current_step.connect(self._on_step)
         self.controller.catalog.surveyed.connect(self._render_engines)
         self.inputs.card_asked.connect(self.show_card)
 
@@ -109,6 +114,9 @@ class ClassifyWidget(QWidget):
             self.card_dialog.show()
 
     def _on_image(self) -> None:
+        self._soon.start()
+
+    def _on_step(self, _event: Any) -> None:
         self._soon.start()
 
     def _on_cells(self) -> None:
@@ -150,7 +158,7 @@ class ClassifyWidget(QWidget):
             "" if session.manifest is not None else "There is no model to describe."
         )
         self.inputs.set_find_state("" if session.image is not None else "Open an image first.")
-        self.notices.show_notices(notices(session) + self.controller.veil.notices())
+        self.notices.show_notices(notices(session) + self.controller.notices())
         self.hover.refresh()
 
     def _render_models(self) -> None:

@@ -13,6 +13,7 @@ from napari_cellcls.vocabulary import CellClsError, CellsError, Progress, Task
 from napari_cellcls.widgets import choices, defaults
 from napari_cellcls.widgets.catalog import Catalog
 from napari_cellcls.widgets.layers import Placement, SessionLayers
+from napari_cellcls.widgets.notices import Notice, plane_notices
 from napari_cellcls.widgets.settings import preferences
 from napari_cellcls.widgets.veil import Veil
 from napari_cellcls.widgets.worker import Runner, unexpected
@@ -46,6 +47,7 @@ class Controller(QObject):
         self.catalog = Catalog(self)
         self.choice: choices.ImageChoice | None = None
         self.labels_layer: Any = None
+        self._plane: tuple[int, ...] = ()
         self._end_text, self._retired = "", False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -128,6 +130,7 @@ class Controller(QObject):
             return
         self.layers.placement = Placement.of(choice.layers[0])
         step = tuple(self.viewer.dims.current_step)
+        self._plane = choices.plane_index(choice.layers[0], step)
         if not choices.is_quick(choice):
             self._start(_reading(choice, step), "Reading the image")
             return
@@ -143,6 +146,18 @@ class Controller(QObject):
         if entry is not None:
             self.use_model(str(entry.path))
         self.use_cells(defaults.default_method(image))
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Say what the session cannot know: what of the viewer is used, and what is hidden."""
+        if self.choice is None:
+            return ()
+        sizes = choices.stack_sizes(self.choice.layers[0])
+        return plane_notices(self._plane, self._plane_shown(), sizes) + self.veil.notices()
+
+    def _plane_shown(self) -> tuple[int, ...]:
+        if self.choice is None:
+            return ()
+        return choices.plane_index(self.choice.layers[0], self.viewer.dims.current_step)
 
     def use_cells(self, chosen: Any) -> None:
         """Find the cells with a method, or take those of a Labels layer."""
@@ -175,7 +190,10 @@ class Controller(QObject):
         self.session.set_thresholds(default_thresholds(self.session.manifest))
 
     def find_cells(self) -> None:
-        """Look for the cells (again); predictions are dropped."""
+        """Look for the cells (again), in the plane shown; predictions are dropped."""
+        if self._plane != self._plane_shown():
+            self.use_image(self.choice)
+            return
         if self.labels_layer is not None:
             self.use_cells(self.labels_layer)
             return

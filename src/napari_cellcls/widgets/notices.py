@@ -24,6 +24,28 @@ def notices(session: Session) -> tuple[Notice, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def plane_notices(
+    used: tuple[int, ...], shown: tuple[int, ...], sizes: tuple[int, ...]
+) -> tuple[Notice, ...]:
+    """Say which plane of a stack is worked on, and warn when another one is shown.
+
+    Parameters
+    ----------
+    used, shown, sizes : tuple of int
+        One entry per axis in front of Y and X, counted from 0; empty without a stack.
+    """
+    if not sizes:
+        return ()
+
+    def words(at: tuple[int, ...]) -> str:
+        return ", ".join(f"{i + 1} of {n}" for i, n in zip(at, sizes, strict=True))
+
+    if used == shown:
+        return (("info", f"One plane of the stack is used: {words(used)}."),)
+    text = f"The cells are those of plane {words(used)}; plane {words(shown)} is shown. ⟳ takes the plane shown."
+    return (("warning", text),)
+
+
 def _no_cells(session: Session) -> list[Notice]:
     cells = session.cells
     if cells is None:
