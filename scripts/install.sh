@@ -15,7 +15,7 @@ with_uv() {
         export UV_DEFAULT_INDEX=$index
     fi
     UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1} UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-120} \
-        "$venv/bin/uv" pip install --python "$python" "$@"
+        "$venv/bin/uv" pip install --compile-bytecode --python "$python" "$@"
 }
 
 echo "Installing $* (the first time takes some minutes)"
