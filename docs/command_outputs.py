@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "command-line.md"
 BLOCK = re.compile(r"```console\n\$ (?P<command>cellcls .*)\n(?P<output>(?:.*\n)*?)```\n")
@@ -28,6 +30,7 @@ def prepare(folder: Path) -> None:
     data = Path(os.environ.get("CELLCLS_SHARED_DATA") or ROOT.parent / "shared" / "data")
     shutil.copy(ROOT / "sample_data" / "thin_smear.ome.tif", folder)
     os.symlink(ROOT / "training", folder / "training")
+    Image.new("RGB", (640, 480), (230, 226, 228)).save(folder / "empty.png")
     if not data.is_dir():
         return
     (folder / "smears").mkdir()

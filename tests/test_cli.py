@@ -316,6 +316,15 @@ def test_one_label_file_for_many_images_is_wrong_usage(tmp_path: Path, model: st
     )
 
 
+def test_one_file_named_three_ways_is_one_image(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, out = smear(tmp_path / "f.png"), tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    assert classify(out, model, image, "f.png", "./f.png", "--labels", tmp_path) == 0
+    assert [row["name"] for row in summary(out)["images"]] == ["f"]
+
+
 def test_results_of_earlier_runs_are_no_images(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -408,7 +417,7 @@ def test_models_list_show_install(
     assert "small@1.0.0\tuser\tAlpha, Beta\t" in capsys.readouterr().out
     assert cli.main(["models", "show", "small"]) == 0
     said = capsys.readouterr().out
-    assert "Small test model" in said and "license:          BSD-3-Clause" in said
+    assert "Small test model" in said and "license:           BSD-3-Clause" in said
     assert cli.main(["models", "show", "nobody"]) == 2
     damaged = tmp_path / "damaged.cellpkg"
     damaged.write_bytes(b"PK nothing")

@@ -91,7 +91,7 @@ def test_unknown_and_absent_classes(folder: Path) -> None:
     assert error.value.code == "DATA-LABEL"
 
 
-@pytest.mark.parametrize(("make", "code"), [(None, "DATA-MISSING"), ("empty", "DATA-LAYOUT"), ("text", "DATA-UNREADABLE")])  # fmt: skip
+@pytest.mark.parametrize(("make", "code"), [(None, "DATA-MISSING"), ("empty", "DATA-LAYOUT"), ("text", "DATA-LAYOUT")])  # fmt: skip
 def test_other_places(tmp_path: Path, make: str | None, code: str) -> None:
     path = tmp_path / "place"
     if make == "empty":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -10,14 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_cellcls.commands import console
+from napari_cellcls.commands.options import EngineName
 from napari_cellcls.files import reason
 from napari_cellcls.vocabulary import DataError, Progress, Task
 
 if TYPE_CHECKING:
+    from napari_cellcls.learn.datasets import CellSet
     from napari_cellcls.learn.evaluate import Report
     from napari_cellcls.models.package import ModelPackage
 
 BATCH = 1024
+GIVE_GROUPS = (
+    "To give them, put a file groups.csv beside the class folders: file name, patient on each line; "
+    "or begin the file names with the patient as the NIH set does (C33...), or use a parquet file "
+    "with a column patient."
+)
 
 
 class Protocol(StrEnum):
@@ -39,9 +47,9 @@ def evaluate(
     protocol: Annotated[
         Protocol,
         typer.Option(
-            help="patient-5fold: every cell by the fold model that never saw its patient. "
-            "random: the held-out cells of a `cellcls train` run that split at random, as often published. "
-            "all: this very model on all cells given."
+            help="all: this very model on all cells given. "
+            "patient-5fold: every cell by the fold model that never saw its patient (needs patients). "
+            "random: the held-out cells of a `cellcls train` run that split at random, as often published."
         ),
     ] = Protocol.all,
     folds: Annotated[
@@ -53,12 +61,23 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the numbers as JSON.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="What computes the network.")] = "auto",
-    device: Annotated[str, typer.Option()] = "auto",
+    engine: Annotated[
+        EngineName, typer.Option(help="What computes the network (protocol all).")
+    ] = EngineName.auto,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, or a device of `cellcls doctor` (protocol all).")
+    ] = "auto",
 ) -> None:
-    """Measure accuracy, sensitivity, specificity and AUC with 95 % intervals by patient."""
-    from napari_cellcls.models import registry
+    """Measure accuracy, sensitivity, specificity and AUC with 95 % intervals by patient.
 
+    Exit codes: 0 done, 2 wrong usage, 4 the model or the cells cannot be used.
+    """
+    from napari_cellcls.models import registry, runtime
+
+    if (engine.value, device) != ("auto", "auto"):
+        runtime.choose(engine.value, device)
+    if out is not None:
+        _check_writable(out)
     package = registry.load(model)
     if len(package.manifest.classes) != 2 or package.manifest.multi_label:
         raise DataError(
@@ -70,7 +89,7 @@ def evaluate(
         )
     folder = folds or Path("training/folds") / package.manifest.name.replace("-", "_")
     if protocol is Protocol.all:
-        task = whole(package, data, engine, device)
+        task = whole(package, data, engine.value, device)
     elif protocol is Protocol.random:
         task = by_run(package, folder, data)
     else:
@@ -86,6 +105,20 @@ def evaluate(
         console.say(f"Numbers in {out}")
 
 
+def _check_writable(out: Path) -> None:
+    """Refuse before the long work what could not be written after it."""
+    from napari_cellcls.export.errors import make_folder, write_error
+
+    if out.is_dir():
+        raise write_error(out, IsADirectoryError(errno.EISDIR, "it is a folder"))
+    make_folder(out.parent)
+
+
+def groups_known(cells: CellSet) -> bool:
+    """Whether something says which cells belong together (to one patient)."""
+    return len(set(cells.groups.tolist())) < len(cells.groups)
+
+
 def by_folds(folder: Path, data: Path) -> Task[Report]:
     """Evaluate the fold models of a folder on the cells each did not see."""
     from napari_cellcls.learn.datasets import open_dataset
@@ -93,6 +126,14 @@ def by_folds(folder: Path, data: Path) -> Task[Report]:
 
     about = read_folds(folder)
     cells = yield from open_dataset(data, size=about["size"], classes=tuple(about["classes"]))
+    if not groups_known(cells):
+        raise DataError(
+            "This protocol needs to know which patient each cell is of.",
+            code="DATA-GROUPS",
+            path=data,
+            why="neither the file names nor a table beside them tell the patients",
+            remedy=f"{GIVE_GROUPS} Or measure this very model on all cells: --protocol all.",
+        )
     return (yield from evaluate_folds(cells, folder))
 
 
@@ -110,7 +151,7 @@ def by_run(package: ModelPackage, folder: Path, data: Path) -> Task[Report]:
     from napari_cellcls.learn.evaluate import summarize
 
     try:
-        with np.load(folder / "foldall.npz", allow_pickle=False) as stored:
+        with np.load(folder / "scores.npz", allow_pickle=False) as stored:
             rows, logits = stored["rows"], stored["logits"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
@@ -153,6 +194,11 @@ def whole(package: ModelPackage, data: Path, engine: str, device: str) -> Task[R
     manifest = package.manifest
     names = tuple(c.name for c in manifest.classes)
     cells = yield from open_dataset(data, size=manifest.crop.size, classes=names)
+    if not groups_known(cells):
+        console.warn(
+            "No patients are known: every image counts on its own, and the intervals are too narrow "
+            f"where several are of one patient. The protocol patient-5fold needs them. {GIVE_GROUPS}"
+        )
     parts = []
     with runtime.open_engine(package, engine=engine, device=device) as opened:
         for start in range(0, len(cells.images), BATCH):

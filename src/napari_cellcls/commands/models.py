@@ -69,7 +69,7 @@ def show(name: Annotated[str, typer.Argument(help="Model name or .cellpkg file."
     console.say(entry.label, "bold")
     for title, text in (*lines, *_metrics(manifest)):
         if text:
-            console.say(f"  {title + ':':<18}{' '.join(str(text).split())}")
+            console.say(f"  {title + ':':<19}{' '.join(str(text).split())}")
 
 
 @app.command()
@@ -114,7 +114,7 @@ def _metrics(manifest: Manifest) -> list[tuple[str, str]]:
         text = f"{value.value:.4g}"
         if value.low is not None and value.high is not None:
             text += f" ({value.low:.4g} to {value.high:.4g})"
-        rows.append((name, text))
+        rows.append((name.replace("_", " "), text))
     return rows
 
 

@@ -177,11 +177,12 @@ def _group(files: Iterable[Path], siblings: bool = False) -> list[ImageRef]:
 
 
 def _unique(refs: Iterable[ImageRef]) -> list[ImageRef]:
-    seen: set[tuple[Path, ...]] = set()
+    seen: set[tuple[str, ...]] = set()
     result = []
     for ref in refs:
-        if ref.paths not in seen:
-            seen.add(ref.paths)
+        places = tuple(os.path.abspath(path) for path in ref.paths)
+        if places not in seen:
+            seen.add(places)
             result.append(ref)
     return result
 

@@ -1,4 +1,4 @@
-"""Whatever a foreign reader raises becomes an error of ours, with a code and its cause."""
+"""What is wrong with a file, as errors of ours with a code: cut off, empty, or refused by a reader."""
 
 from __future__ import annotations
 
@@ -9,6 +9,28 @@ from napari_cellcls.vocabulary import ImageError
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+def cut_off(path: str, why: str) -> ImageError:
+    """Return the error for a file that ends too early."""
+    return ImageError(
+        "The file is cut off.",
+        code="IMG-TRUNC",
+        path=path,
+        why=why,
+        remedy="Copy or download it again and compare the file sizes.",
+    )
+
+
+def no_pixels(path: str, why: str) -> ImageError:
+    """Return the error for an image that declares a size of zero."""
+    return ImageError(
+        "The image has no pixels.",
+        code="IMG-ZEROSIZE",
+        path=path,
+        why=why,
+        remedy="Export the image again.",
+    )
 
 
 class reader_errors:

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from napari_cellcls.images.faults import cut_off, no_pixels
 from napari_cellcls.vocabulary import ImageError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _inspect_png(path: str, stream: BinaryIO, budget: Budget) -> tuple[FlatHeade
     while True:
         head = stream.read(8)
         if len(head) < 8:
-            raise _truncated(path, "the end mark (IEND) of a PNG is missing")
+            raise cut_off(path, "the end mark (IEND) of a PNG is missing")
         length, name = struct.unpack(">I4s", head)
         if header is None:
             header = _png_header(path, name, stream.read(min(length, 64)), budget)
@@ -74,7 +75,7 @@ def _inspect_png(path: str, stream: BinaryIO, budget: Budget) -> tuple[FlatHeade
         crc, missing = _chunk_crc(stream, length, zlib.crc32(name))
         stored = stream.read(4)
         if missing or len(stored) < 4:
-            raise _truncated(path, f"chunk {name!r} ends beyond the end of the file")
+            raise cut_off(path, f"chunk {name!r} ends beyond the end of the file")
         if struct.unpack(">I", stored)[0] != crc:
             raise ImageError(
                 "The PNG is damaged.",
@@ -88,7 +89,7 @@ def _inspect_png(path: str, stream: BinaryIO, budget: Budget) -> tuple[FlatHeade
         if name == b"IEND":
             break
     if data_bytes == 0:
-        raise _truncated(path, "it holds no pixel data (no IDAT chunk)")
+        raise cut_off(path, "it holds no pixel data (no IDAT chunk)")
     return header, ()
 
 
@@ -143,7 +144,7 @@ def _inspect_jpeg(
     size = stream.tell()
     stream.seek(max(0, size - _TAIL_BYTES))
     if b"\xff\xd9" not in stream.read():
-        raise _truncated(path, "the end mark (EOI) of a JPEG is missing")
+        raise cut_off(path, "the end mark (EOI) of a JPEG is missing")
     notes: tuple[str, ...] = ()
     if orientation not in (0, 1):
         note = (
@@ -160,7 +161,7 @@ def _jpeg_markers(path: str, stream: BinaryIO) -> tuple[FlatHeader, int]:
     while True:
         byte = stream.read(1)
         if not byte:
-            raise _truncated(path, "it ends before its frame header")
+            raise cut_off(path, "it ends before its frame header")
         if byte != b"\xff":
             raise ImageError(
                 "The JPEG is damaged.",
@@ -176,13 +177,13 @@ def _jpeg_markers(path: str, stream: BinaryIO) -> tuple[FlatHeader, int]:
             continue
         sizes = stream.read(2)
         if marker == 0xD9 or marker == 0xDA or len(sizes) < 2:
-            raise _truncated(path, "it ends before its frame header")
+            raise cut_off(path, "it ends before its frame header")
         body = stream.read(max(0, struct.unpack(">H", sizes)[0] - 2))
         if marker == 0xE1 and body.startswith(b"Exif\0\0"):
             orientation = _exif_orientation(body[6:])
         if marker in _JPEG_FRAMES:
             if len(body) < 6:
-                raise _truncated(path, "it ends inside its frame header")
+                raise cut_off(path, "it ends inside its frame header")
             bits, height, width, samples = struct.unpack(">BHHB", body[:6])
             return FlatHeader(height, width, samples, bits), orientation
 
@@ -204,13 +205,7 @@ def _exif_orientation(block: bytes) -> int:
 
 def _afford(path: str, header: FlatHeader, budget: Budget) -> None:
     if header.height == 0 or header.width == 0:
-        raise ImageError(
-            "The image has no pixels.",
-            code="IMG-ZEROSIZE",
-            path=path,
-            why=f"its header declares {header.width} x {header.height} pixels",
-            remedy="Export the image again.",
-        )
+        raise no_pixels(path, f"its header declares {header.width} x {header.height} pixels")
     samples = 4 if header.palette else header.samples
     need = header.height * header.width * samples * max(1, header.bits // 8)
     if need > budget.piece_bytes:
@@ -224,13 +219,3 @@ def _afford(path: str, header: FlatHeader, budget: Budget) -> None:
             ),
             remedy="Save it as tiled OME-TIFF or OME-Zarr, which are read piece by piece.",
         )
-
-
-def _truncated(path: str, why: str) -> ImageError:
-    return ImageError(
-        "The file is cut off.",
-        code="IMG-TRUNC",
-        path=path,
-        why=why,
-        remedy="Copy or download it again and compare the file sizes.",
-    )

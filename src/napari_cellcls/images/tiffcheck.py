@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_cellcls.images import omexml, tiffwalk
+from napari_cellcls.images.faults import cut_off, no_pixels
 from napari_cellcls.images.tiffwalk import Entries, Walk
 from napari_cellcls.vocabulary import ImageError
 
@@ -72,7 +73,7 @@ def inspect(
         why = f"the file refers to {error}"
         if named_ome:
             raise omexml.damaged(path, why) from error
-        raise _truncated(path, why) from error
+        raise cut_off(path, why) from error
     header = _ome_header(path, found, named_ome)
     if header is not None:
         _check_declared(path, header, budget)
@@ -129,7 +130,7 @@ def _check_files(path: str, header: OmeHeader) -> None:
 def _check_declared(path: str, header: OmeHeader, budget: Budget) -> None:
     for image in header.images:
         if min(image.sizes.values()) <= 0:
-            raise _zero_size(path, f"the OME header declares the sizes {image.sizes}")
+            raise no_pixels(path, f"the OME header declares the sizes {image.sizes}")
         bits = _OME_TYPES.get(image.pixel_type, (1, 64))[1]
         need = math.prod(image.sizes.values()) * max(1, bits // 8)
         if need > budget.total_bytes:
@@ -143,7 +144,7 @@ def _check_declared(path: str, header: OmeHeader, budget: Budget) -> None:
 def _page(path: str, entries: Entries) -> TiffPage:
     width, height = entries.first(tiffwalk.WIDTH, 0), entries.first(tiffwalk.HEIGHT, 0)
     if width <= 0 or height <= 0:
-        raise _zero_size(path, f"a page declares {width} x {height} pixels")
+        raise no_pixels(path, f"a page declares {width} x {height} pixels")
     if entries.first(tiffwalk.FORMAT, 1) in (5, 6):
         raise _complex(path)
     samples, bits = entries.first(tiffwalk.SAMPLES, 1), entries.first(tiffwalk.BITS, 1)
@@ -154,7 +155,7 @@ def _page(path: str, entries: Entries) -> TiffPage:
         across = entries.first(tiffwalk.TILE_WIDTH, width)
         down = entries.first(tiffwalk.TILE_HEIGHT, height)
     if across <= 0 or down <= 0 or samples <= 0:
-        raise _zero_size(
+        raise no_pixels(
             path, f"a page declares pieces of {across} x {down} pixels, {samples} samples"
         )
     planar = entries.first(tiffwalk.PLANAR, 1) == 2
@@ -178,7 +179,7 @@ def _check_pieces(
         if problem and is_ome:
             raise omexml.damaged(path, f"page {number}: {problem}")
         if problem:
-            raise _truncated(path, f"page {number}: {problem}")
+            raise cut_off(path, f"page {number}: {problem}")
     # BioIO decodes page by page, so a page is one piece however finely it is tiled.
     largest_piece = max(page.piece_bytes for page in pages)
     if largest_piece > budget.piece_bytes:
@@ -236,26 +237,6 @@ def _check_planes(path: str, header: OmeHeader, pages: tuple[TiffPage, ...]) -> 
             ),
             remedy="Export the image again.",
         )
-
-
-def _truncated(path: str, why: str) -> ImageError:
-    return ImageError(
-        "The file is cut off.",
-        code="IMG-TRUNC",
-        path=path,
-        why=why,
-        remedy="Copy or download it again and compare the file sizes.",
-    )
-
-
-def _zero_size(path: str, why: str) -> ImageError:
-    return ImageError(
-        "The image has no pixels.",
-        code="IMG-ZEROSIZE",
-        path=path,
-        why=why,
-        remedy="Export the image again.",
-    )
 
 
 def _too_large(path: str, why: str, need: int, limit: int) -> ImageError:

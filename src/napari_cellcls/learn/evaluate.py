@@ -221,7 +221,8 @@ def read_folds(folder: Path) -> dict[str, Any]:
             code="FOLDS-MISSING",
             path=path,
             why=reason(error),
-            remedy="Give a folder made by training/make_malaria.py.",
+            remedy="Give it with --folds: training/folds/<model> of the repository, or a folder made by "
+            "training/make_malaria.py.",
         ) from None
     changed = [p.name for p, digest in files if p.name not in missing and sha256(p) != digest]
     if missing or changed:

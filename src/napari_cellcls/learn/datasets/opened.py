@@ -114,12 +114,12 @@ def _labelled(
     if unknown or absent or len(names) < 2:
         example = next((e.name for e in entries if set(e.labels) & set(unknown)), "")
         raise DataError(
-            "The classes of the data are not those of the recipe.",
+            "The classes of the data are not those expected.",
             code="DATA-LABEL",
             path=path,
             why=f"unknown: {', '.join(unknown) or 'none'}{f' (first: {example})' if example else ''}; "
             f"without any cell: {', '.join(absent) or 'none'}; classes: {', '.join(names)}",
-            remedy="Correct `classes` in the recipe or the names of the folders; at least two are needed.",
+            remedy="Name the folders (or labels) so, or correct `classes` in the recipe; at least two are needed.",
         )
     return replace(listing, entries=entries), names
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from napari_cellcls.learn.datasets import known
+from napari_cellcls.learn.datasets.cellset import listed
 from napari_cellcls.learn.datasets.listing import Entry, Listing
 from napari_cellcls.vocabulary import DataError
 
@@ -34,6 +35,15 @@ def list_table(path: Path) -> Listing:
         kind = next((c for c in _GROUPS if c in columns), None)
         rows = {} if missing else table.read([c for c in columns if c != "image"]).to_pydict()
     except (OSError, ValueError) as error:
+        if not _begins_as_parquet(path):
+            raise DataError(
+                "This is a file of another kind, not labelled cells.",
+                code="DATA-LAYOUT",
+                path=path,
+                why="it does not begin as a parquet file does",
+                remedy="Give a folder with one sub-folder of images per class, or a parquet file with "
+                f"the columns {', '.join(_COLUMNS)} and one of {', '.join(_GROUPS)}.",
+            ) from None
         raise DataError(
             "The file cannot be read as a table.",
             code="DATA-UNREADABLE",
@@ -46,7 +56,7 @@ def list_table(path: Path) -> Listing:
             "The table lacks columns.",
             code="DATA-LAYOUT",
             path=path,
-            why=f"missing {', '.join(missing) or 'a group'}; found {', '.join(map(str, columns))}",
+            why=f"missing {', '.join(missing) or 'a group'}; found {listed(columns, 10)}",
             remedy=f"Needed: {', '.join(_COLUMNS)}, and one of {', '.join(_GROUPS)}.",
         )
     further = [c for c in rows if c not in (*_COLUMNS, kind)]
@@ -63,6 +73,14 @@ def list_table(path: Path) -> Listing:
     return Listing(
         "parquet table", path.parent, tuple(entries), classes, group_kind=kind, table=path
     )
+
+
+def _begins_as_parquet(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(4) == b"PAR1"
+    except OSError:
+        return True  # what the system says is the better reason
 
 
 def encoded_images(path: Path) -> Iterator[bytes]:
