@@ -239,7 +239,7 @@ def test_no_cells_at_all(tmp_path: Path, model: str, capsys: pytest.CaptureFixtu
     assert classify(out, model, blank(tmp_path / "f.png"), "--find", "smear") == 4
     said = capsys.readouterr()
     assert f"f\t0\tno cells found: {why}" in said.out.splitlines()
-    assert "There are no cells in f. [NO-CELLS]" in said.err and f"why: {why}." in said.err
+    assert "There are no cells in 'f'. [NO-CELLS]" in said.err and f"why: {why}." in said.err
     assert "what to do: Look at the pictures" in said.err
     table = pd.read_csv(out / "f.cells.csv")
     assert len(table) == 0 and {"label", "predicted", "p_alpha"} <= set(table.columns)

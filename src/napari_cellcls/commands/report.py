@@ -58,7 +58,9 @@ def _nothing_found(results: list[ImageResult]) -> CellsError:
     from napari_cellcls.export.summary import why_empty
 
     reasons = {why_empty(result.row).partition(": ")[2] for result in results}
-    only = results[0].row["name"] if len(results) == 1 else f"any of the {len(results)} images"
+    only = (
+        f"'{results[0].row['name']}'" if len(results) == 1 else f"any of the {len(results)} images"
+    )
     return CellsError(
         f"There are no cells in {only}.",
         code="NO-CELLS",
