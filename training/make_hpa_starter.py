@@ -25,9 +25,8 @@ from training.simulate.crops import CROP, NORMALIZATION, ROLES  # noqa: E402
 from training.simulate.fluorescence import CHANNELS  # noqa: E402
 
 from napari_cellcls.files import write_bytes  # noqa: E402
-from napari_cellcls.learn.augment import Augmentation  # noqa: E402
 from napari_cellcls.learn.classifier import build_classifier, logits_of, prepare_backend  # noqa: E402
-from napari_cellcls.learn.job import Job, Training, read_weights, split_head  # noqa: E402
+from napari_cellcls.learn.job import Job, job_from, read_weights, split_head  # noqa: E402
 from napari_cellcls.models import networks, onnx_writer, places, plan  # noqa: E402
 from napari_cellcls.models.manifest import Manifest, validate  # noqa: E402
 from napari_cellcls.models.package import ModelPackage, write_package  # noqa: E402
@@ -61,18 +60,10 @@ def main() -> None:
     print(package.manifest.label, package.sha256)
 
 
-def job_of(found: dict[str, Any]) -> Job:
-    """Return the job that made a run."""
-    job = dict(found["job"])
-    job["training"] = Training(**job["training"])
-    job["augmentation"] = Augmentation(**job["augmentation"])
-    return Job(**job)
-
-
 def build(run: Path, found: dict[str, Any], version: str, folder: Path) -> ModelPackage:
     """Write ``hpa-localization.cellpkg`` into ``folder`` and return it as read back."""
     prepare_backend()
-    job = job_of(found)
+    job = job_from(found["job"])
     body, head = split_head(read_weights(run / "weights.safetensors", job))
     backbone, _ = build_classifier(job)
     plan.assign(backbone, body)
@@ -123,7 +114,7 @@ def manifest_of(found: dict[str, Any], job: Job, version: str) -> Manifest:
                 "created": datetime.date.today().isoformat(),
                 "recipe": "hpa_localization_starter",
                 "data": "simulated by training/simulate; " + _counts(found),
-                "n_labels": int(found["recipe"]["data"]["cells"]["train"]),
+                "n_labels": int(found["recipe"]["simulation"]["cells"]["train"]),
                 "software": {"backend": found["backend"] or "keras default"},
             },
             "license": "CC0-1.0",
@@ -134,7 +125,7 @@ def manifest_of(found: dict[str, Any], job: Job, version: str) -> Manifest:
 
 
 def _counts(found: dict[str, Any]) -> str:
-    cells = found["recipe"]["data"]["cells"]
+    cells = found["recipe"]["simulation"]["cells"]
     return ", ".join(f"{n:,} cells for {side}" for side, n in cells.items())
 
 

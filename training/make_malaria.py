@@ -2,8 +2,8 @@
 
     python training/make_malaria.py OUT/resnet --data ../shared/data/malaria_nih_50px.parquet
 
-Takes what train_folds.py (or the trainer, fold by fold) wrote: ``fold0..4.safetensors``,
-``foldall.safetensors`` and ``job.json``. Every number on the card comes from running the fold
+Takes what train_folds.py (or ``cellcls train``, fold by fold and once without) wrote:
+``fold0..4/weights.safetensors``, ``weights.safetensors`` and ``job.json``. Every number on the card comes from running the fold
 models again here, on the patients they never saw.
 """
 
@@ -24,9 +24,8 @@ from napari_cellcls.files import sha256, write_bytes
 from napari_cellcls.learn.classifier import build_classifier, logits_of, prepare_backend
 from napari_cellcls.learn.datasets import CellSet, open_dataset
 from napari_cellcls.learn.evaluate import Report, evaluate_folds
-from napari_cellcls.learn.job import Job, read_weights, split_head
+from napari_cellcls.learn.job import Job, job_from, read_weights, split_head
 from napari_cellcls.learn.recipe import Recipe, read_recipe
-from napari_cellcls.learn.runs import job_from
 from napari_cellcls.learn.splits import grouped_folds
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, ClassScheme, finish
 
@@ -46,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("run", type=Path, help="folder with fold*.safetensors and job.json")
+    parser.add_argument("run", type=Path, help="folder of the runs")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, default=HERE / "recipes" / "malaria_thin_smear.yaml")
     parser.add_argument("--version", default="1.0.0")
@@ -85,8 +84,9 @@ def write_folds(run: Path, target: Path, data: CellSet, recipe: Recipe, job: Job
     entries = []
     for k in range(recipe.protocol.folds):
         name = f"fold{k}.safetensors"
-        read_weights(run / name, job)
-        shutil.copyfile(run / name, target / name)
+        made = run / f"fold{k}" / "weights.safetensors"
+        read_weights(made, job)
+        shutil.copyfile(made, target / name)
         groups = sorted(set(data.groups[fold == k].tolist()), key=lambda g: int(g[1:]))
         entries.append({"fold": k, "file": name, "sha256": sha256(target / name), "groups": groups})
     about = {
@@ -114,7 +114,7 @@ def write_model(
     from napari_cellcls.models.manifest import validate
     from napari_cellcls.models.package import write_package
 
-    body, head = split_head(read_weights(options.run / "foldall.safetensors", job))
+    body, head = split_head(read_weights(options.run / "weights.safetensors", job))
     backbone, _ = build_classifier(job)
     plan.assign(backbone, body)
     rng = np.random.default_rng(recipe.training.seed)

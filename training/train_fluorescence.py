@@ -29,9 +29,9 @@ from training.multilabel import baselines, fit_temperature, fit_thresholds, repo
 from training.simulate import fluorescence  # noqa: E402
 from training.simulate.crops import CropSet, collect  # noqa: E402
 
-from napari_cellcls.learn.augment import Augmentation  # noqa: E402
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend  # noqa: E402
-from napari_cellcls.learn.job import Fitted, Job, Training, write_weights  # noqa: E402
+from napari_cellcls.learn.job import Fitted, Job, write_weights  # noqa: E402
+from napari_cellcls.learn.recipe import Recipe, read_recipe  # noqa: E402
 from napari_cellcls.learn.trainer import fit  # noqa: E402
 
 RECIPE = ROOT / "training/recipes/hpa_localization_starter.yaml"
@@ -43,19 +43,20 @@ def main() -> None:
     recipe = _recipe(options)
     options.out.mkdir(parents=True, exist_ok=True)
     started = time.time()
+    drawn = recipe.simulation
     sides = {
-        side: collect(recipe["data"]["first_seeds"][side], count, options.processes)
-        for side, count in recipe["data"]["cells"].items()
+        side: collect(drawn.first_seeds[side], count, options.processes)
+        for side, count in drawn.cells.items()
     }
     _check_disjoint(sides)
     _say(started, f"simulated {sum(len(s.labels) for s in sides.values()):,} cells")
     prepare_backend()
-    job = _job(recipe)
+    job = recipe.job()
     fitted = _train(job, sides, started, options)
     write_weights(options.out / "weights.safetensors", fitted)
     result = _judge(job, fitted, sides, options.out)
     result |= {
-        "recipe": recipe,
+        "recipe": recipe.model_dump(mode="json"),
         "job": asdict(job),
         "history": fitted.history,
         "seconds": time.time() - started,
@@ -78,30 +79,14 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _recipe(options: argparse.Namespace) -> dict[str, Any]:
-    import yaml
-
-    recipe: dict[str, Any] = yaml.safe_load(options.recipe.read_text())
+def _recipe(options: argparse.Namespace) -> Recipe:
+    changes = []
     if options.cells:
-        counts = [int(n) for n in options.cells.split(",")]
-        recipe["data"]["cells"] = dict(zip(("train", "val", "test"), counts, strict=True))
+        counts = options.cells.split(",")
+        changes = [f"simulation.cells.{k}={n}" for k, n in zip(("train", "val", "test"), counts)]
     if options.epochs:
-        recipe["training"]["epochs"] = options.epochs
-    return recipe
-
-
-def _job(recipe: dict[str, Any]) -> Job:
-    from napari_cellcls.models import networks
-
-    arch = recipe["network"]["architecture"]
-    return Job(
-        arch,
-        networks.full_params(arch, recipe["network"]["params"]),
-        len(fluorescence.PATTERNS),
-        Training(**recipe["training"]),
-        Augmentation(**recipe["augmentation"]),
-        multi_label=True,
-    )
+        changes.append(f"phases.*.epochs={options.epochs}")
+    return read_recipe(options.recipe, changes)
 
 
 def _check_disjoint(sides: dict[str, CropSet]) -> None:

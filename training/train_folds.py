@@ -24,7 +24,7 @@ from napari_cellcls.learn import metrics, splits
 from napari_cellcls.learn.augment import PRESETS
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend
 from napari_cellcls.learn.evaluate import summarize
-from napari_cellcls.learn.job import Job, Training, read_weights, write_weights
+from napari_cellcls.learn.job import Job, Phase, Training, read_weights, write_weights
 from napari_cellcls.learn.trainer import fit
 
 
@@ -75,11 +75,14 @@ def job_of(options: argparse.Namespace) -> Job:
         augmentation = PRESETS[options.augment]
     else:
         augmentation = replace(PRESETS["strong"], **json.loads(options.augment))
+    phase = Phase(
+        options.epochs, options.lr, schedule="constant" if options.constant else "cosine",
+        warmup_epochs=options.warmup,
+    )  # fmt: skip
     training = Training(
-        epochs=options.epochs, batch_size=options.batch, learning_rate=options.lr, warmup_epochs=options.warmup,
-        weight_decay=options.decay, schedule="constant" if options.constant else "cosine",
+        phases=(phase,), batch_size=options.batch, weight_decay=options.decay,
         label_smoothing=options.smoothing, head_dropout=options.dropout, average=options.ema,
-        keep="average" if options.ema else "last", versions=options.versions, seed=options.seed,
+        versions=options.versions, seed=options.seed,
     )  # fmt: skip
     from napari_cellcls.models import networks
 
@@ -99,6 +102,11 @@ def sides_of(data: dict[str, np.ndarray], fold: str, inner: bool) -> splits.Spli
     if inner:
         return splits.Split(split.train, np.array([], int), split.val)
     return split
+
+
+def weights_of(folder: Path, fold: str) -> Path:
+    """Return where the weights of a fold are, laid out as by ``cellcls train``."""
+    return (folder if fold == "all" else folder / f"fold{fold}") / "weights.safetensors"
 
 
 def worker(options: argparse.Namespace) -> None:
@@ -130,8 +138,9 @@ def worker(options: argparse.Namespace) -> None:
             )
             task.close()
             return
-    write_weights(folder / f"fold{fold}.safetensors", fitted)
-    model = load_classifier(job, read_weights(folder / f"fold{fold}.safetensors", job))
+    weights = weights_of(folder, fold)
+    write_weights(weights, fitted)
+    model = load_classifier(job, read_weights(weights, job))
     logits = (
         logits_of(model, data["images"], split.test)
         if len(split.test)

@@ -36,12 +36,12 @@ def write_run(folder: Path, recipe: Recipe) -> Path:
     job = recipe.job()
     folder.mkdir()
     spec = networks.weight_spec(job.architecture, job.params)
-    for seed, name in enumerate(("0", "1", "all")):
+    for seed, name in enumerate(("fold0", "fold1", ".")):
         keras.utils.set_random_seed(seed)
         backbone, model = build_classifier(job)
         kernel, bias = model.layers[-1].get_weights()
         write_weights(
-            folder / f"fold{name}.safetensors",
+            folder / name / "weights.safetensors",
             Fitted(plan.collect(backbone, spec), (kernel, bias), []),
         )
     (folder / "job.json").write_text(json.dumps(asdict(job)))
@@ -99,7 +99,7 @@ def test_folds_package_and_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_run_of_another_recipe_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = toy.write_recipe(tmp_path / "toy.yaml", training={"epochs": 2})
+    recipe = toy.write_recipe(tmp_path / "toy.yaml", phases=[{"epochs": 2}])
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "job.json").write_text(json.dumps(asdict(recipe.job())))
     toy.write_recipe(tmp_path / "toy.yaml")

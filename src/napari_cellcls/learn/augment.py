@@ -7,7 +7,7 @@ changes act inside the cell only: crops are black outside the cell, and stay so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,15 +29,18 @@ class Augmentation:
     Attributes
     ----------
     flips : bool
-        Mirror and turn by multiples of 90 degrees.
+        Mirror and turn by multiples of 90 degrees, exactly: no pixel is mixed with another.
     rotation_deg, scale, stretch, shift : float
         Largest turn in degrees, zoom and aspect change as a fraction, shift as a fraction of
         the edge. What moves in from outside the crop is black.
     density : float
-        Spread of each stain's amount (log scale), in optical density.
-    hue, saturation, brightness, contrast, gamma, balance : float
-        Largest hue turn in radians, spread of the factors (log scale) for the others;
-        ``balance`` is a factor of its own per color plane (light source, camera).
+        Spread of each stain's amount (log scale), in optical density (hematoxylin, eosin and a
+        third stain); color images only.
+    hue, saturation : float
+        Largest hue turn in radians, spread of the saturation (log scale); color images only.
+    brightness, contrast, gamma, balance : float
+        Spread of the factors (log scale), for any number of planes; ``balance`` is a factor of
+        its own per plane (light source, camera, exposure of a channel).
     blur, resample, noise, blocks : float
         Probability of a blur, of losing resolution by down- and up-sampling; standard
         deviation of pixel noise and of 8-pixel color blocks such as JPEG leaves, 0..1 scale.
@@ -97,8 +100,8 @@ def augment(images: Any, spec: Augmentation, seed: int | tuple[int, ...]) -> Any
     Parameters
     ----------
     images : tensor
-        ``(N, Y, X, C)`` float32, 0..1, black (all planes 0) outside the cell. Color changes
-        need ``C == 3`` and are skipped otherwise.
+        ``(N, Y, X, C)`` float32, 0..1, black (all planes 0) outside the cell. Stain, hue and
+        saturation change with ``C == 3`` only.
     spec : Augmentation
     seed : int or tuple of int
         Same seed, same result.
@@ -115,6 +118,10 @@ def augment(images: Any, spec: Augmentation, seed: int | tuple[int, ...]) -> Any
         return images
     rng = np.random.default_rng(seed)
     n, edge, channels = images.shape[0], images.shape[1], images.shape[3]
+    if spec.flips:
+        images = _flip(images, rng)
+    if not replace(spec, flips=False).active:
+        return images
     mask = ops.cast(ops.max(images, axis=-1, keepdims=True) > 0, "float32")
     planes = ops.concatenate([images, mask], axis=-1)
     planes = _move(planes, _affine(spec, rng, n))
@@ -123,9 +130,20 @@ def augment(images: Any, spec: Augmentation, seed: int | tuple[int, ...]) -> Any
     inside = planes[..., channels:]
     color = planes[..., :channels] / ops.maximum(inside, _TINY)
     if channels == 3:
-        color = _recolor(color, inside, spec, rng, n)
+        color = _recolor(color, spec, rng)
+    color = _retone(color, inside, spec, rng)
     color = _add_noise(color, spec, rng)
     return _compose(color, inside, spec, rng, n)
+
+
+def _flip(images: Any, rng: np.random.Generator) -> Any:
+    """Turn each square image into one of its eight mirrored and quarter-turned forms."""
+    from keras import ops
+
+    chosen = rng.random((3, images.shape[0], 1, 1, 1)) < 0.5
+    images = ops.where(chosen[0], ops.flip(images, axis=1), images)
+    images = ops.where(chosen[1], ops.flip(images, axis=2), images)
+    return ops.where(chosen[2], ops.transpose(images, (0, 2, 1, 3)), images)
 
 
 def _affine(spec: Augmentation, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -137,13 +155,6 @@ def _affine(spec: Augmentation, rng: np.random.Generator, n: int) -> np.ndarray:
     matrix = np.stack([cos * aspect, -sin / aspect, sin * aspect, cos / aspect], -1).reshape(
         n, 2, 2
     )
-    if spec.flips:
-        quarter = rng.integers(0, 4, n)
-        table = np.array(
-            [[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]]
-        )
-        mirror = np.stack([np.ones(n), rng.choice([-1.0, 1.0], n)], -1)
-        matrix = matrix @ (table[quarter] * mirror[:, None, :])
     shift = rng.uniform(-2, 2, (n, 2, 1)) * spec.shift
     return np.concatenate([matrix, shift], axis=2).astype(np.float32)
 
@@ -207,31 +218,44 @@ def _blur(planes: Any, spec: Augmentation, rng: np.random.Generator, n: int) -> 
     return planes + _column(amount) * (soft - planes)
 
 
-def _recolor(color: Any, inside: Any, spec: Augmentation, rng: np.random.Generator, n: int) -> Any:
-    """Change stain amounts, then hue, balance, brightness, contrast and gamma, per cell."""
+def _spread(size: float, shape: tuple[int, ...], spec: Augmentation, rng: Any) -> np.ndarray:
+    """Return random numbers around 0 for the crops that are chosen, 0 for the others."""
+    values = np.clip(rng.normal(0, size / 1.5, shape), -size, size) if size else np.zeros(shape)
+    chosen = rng.random((shape[0],) + (1,) * (len(shape) - 1)) < spec.probability
+    return np.asarray(values * chosen)
+
+
+def _recolor(color: Any, spec: Augmentation, rng: np.random.Generator) -> Any:
+    """Change stain amounts, then hue and saturation, per cell."""
     from keras import ops
 
-    def spread(size: float, shape: tuple[int, ...]) -> np.ndarray:
-        values = np.clip(rng.normal(0, size / 1.5, shape), -size, size) if size else np.zeros(shape)
-        chosen = rng.random((shape[0],) + (1,) * (len(shape) - 1)) < spec.probability
-        return values * chosen
+    n = color.shape[0]
 
     def transform(x: Any, matrices: np.ndarray) -> Any:
         flat = ops.reshape(x, (n, -1, 3))
         return ops.reshape(ops.matmul(flat, ops.convert_to_tensor(matrices, "float32")), x.shape)
 
     stains = np.linalg.inv(_STAINS)[None] @ (
-        np.exp(spread(spec.density, (n, 3)))[:, :, None] * _STAINS
+        np.exp(_spread(spec.density, (n, 3), spec, rng))[:, :, None] * _STAINS
     )
     density = transform(-ops.log(ops.clip(color, 1 / 255, 1.0)), stains)
     color = ops.exp(-ops.clip(density, 0.0, 6.0))
-    color = transform(color, _hue_matrices(spread(spec.hue, (n,)), spread(spec.saturation, (n,))))
-    gain = np.exp(spread(spec.balance, (n, 3)) + spread(spec.brightness, (n, 1)))
-    color = color * _column(gain, planes=3)
+    turn = _spread(spec.hue, (n,), spec, rng)
+    return transform(color, _hue_matrices(turn, _spread(spec.saturation, (n,), spec, rng)))
+
+
+def _retone(color: Any, inside: Any, spec: Augmentation, rng: np.random.Generator) -> Any:
+    """Change balance, brightness, contrast and gamma, per cell."""
+    from keras import ops
+
+    n, channels = color.shape[0], color.shape[-1]
+    balance = _spread(spec.balance, (n, channels), spec, rng)
+    gain = np.exp(balance + _spread(spec.brightness, (n, 1), spec, rng))
+    color = color * _column(gain, planes=channels)
     area = ops.maximum(ops.sum(inside, axis=(1, 2), keepdims=True), 1.0)
     mean = ops.sum(color * inside, axis=(1, 2), keepdims=True) / area
-    color = mean + (color - mean) * _column(np.exp(spread(spec.contrast, (n,))))
-    exponent = _column(np.exp(spread(spec.gamma, (n,))))
+    color = mean + (color - mean) * _column(np.exp(_spread(spec.contrast, (n,), spec, rng)))
+    exponent = _column(np.exp(_spread(spec.gamma, (n,), spec, rng)))
     return ops.power(ops.clip(color, _TINY, 1.0), exponent)
 
 

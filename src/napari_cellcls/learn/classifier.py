@@ -9,20 +9,49 @@ import numpy as np
 
 from napari_cellcls.learn.job import Job, split_head
 
+_BATCH_VALUES = 1 << 23
 
-def prepare_backend() -> str:
-    """Choose the Keras backend once, in a process of our own, and let the GPU memory grow."""
+
+def prepare_backend(precision: str = "float32") -> str:
+    """Choose and set up the Keras backend once, in a process of our own.
+
+    GPU memory grows as needed. On a processor the operations are deterministic, so that a training
+    cut and resumed ends in the same bits. ``precision`` "auto" computes in bfloat16 on GPUs that
+    can. Several GPUs share each batch where Keras can distribute (JAX).
+    """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
     backend = str(keras.backend.backend())
     if backend == "tensorflow":
-        import tensorflow as tf
+        capable = _prepare_tensorflow()
+    elif backend == "torch":
+        import torch
 
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
+        capable = bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+    else:
+        gpus = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
+        capable = bool(gpus)
+        if len(gpus) > 1:
+            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=gpus))
+    if precision == "auto" and capable:
+        keras.config.set_dtype_policy("mixed_bfloat16")
     return backend
+
+
+def _prepare_tensorflow() -> bool:
+    """Return whether the first GPU computes in bfloat16 (compute capability 8 or higher)."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if not gpus:
+        tf.config.experimental.enable_op_determinism()
+        return False
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return bool(details.get("compute_capability", (0, 0))[0] >= 8)
 
 
 def build_classifier(job: Job) -> tuple[Any, Any]:
@@ -35,7 +64,8 @@ def build_classifier(job: Job) -> tuple[Any, Any]:
     x = backbone.output
     if job.training.head_dropout:
         x = keras.layers.Dropout(job.training.head_dropout, name="head_dropout")(x)
-    return backbone, keras.Model(backbone.input, keras.layers.Dense(job.classes, name="head")(x))
+    head = keras.layers.Dense(job.classes, name="head", dtype="float32")
+    return backbone, keras.Model(backbone.input, head(x))
 
 
 def load_classifier(job: Job, tensors: dict[str, np.ndarray]) -> Any:
@@ -50,9 +80,13 @@ def load_classifier(job: Job, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def logits_of(
-    model: Any, images: np.ndarray, rows: np.ndarray | None = None, *, batch_size: int = 512
+    model: Any, images: np.ndarray, rows: np.ndarray | None = None, *, batch_size: int | None = None
 ) -> np.ndarray:
-    """Return the logits ``(n, K)`` float32 of some rows of a crop array."""
+    """Return the logits ``(n, K)`` float32 of some rows of a crop array.
+
+    By default a batch holds some 8 million values, at most 512 crops.
+    """
+    batch_size = batch_size or min(512, max(1, _BATCH_VALUES // int(np.prod(images.shape[1:]))))
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
     parts = []
     for start in range(0, len(rows), batch_size):

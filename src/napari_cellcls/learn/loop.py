@@ -1,7 +1,12 @@
-"""The state of one training: model, crops on the device, running average, history, checkpoint."""
+"""The state of one training: model, optimizer of the phase, average, best weights, history.
+
+Everything that is random in a step follows from the seed, the epoch and the step, so that a
+training cut anywhere goes on as if it had never stopped.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +14,23 @@ from typing import Any
 
 import numpy as np
 
+from napari_cellcls.files import write_bytes
+from napari_cellcls.learn import balance
 from napari_cellcls.learn.augment import augment
 from napari_cellcls.learn.bank import draw, make_bank
-from napari_cellcls.learn.checkpoint import Checkpoint
+from napari_cellcls.learn.checkpoint import Checkpoints
 from napari_cellcls.learn.classifier import as_float, build_classifier, logits_of, to_device
-from napari_cellcls.learn.job import Fitted, Job, fingerprint
+from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
+from napari_cellcls.learn.losses import better, counted_scores, scores_of
+from napari_cellcls.learn.steps import Optimizing, learning_rate, start
 from napari_cellcls.vocabulary import DataError
+
+_SAVE_EVERY_S = 300.0
+_ON_DEVICE = 1 << 30
 
 
 class Loop:
-    """State of one training: model, data on the device, average, history."""
+    """One training from its first to its last step; see :func:`napari_cellcls.learn.trainer.fit`."""
 
     def __init__(
         self,
@@ -27,97 +39,215 @@ class Loop:
         job: Job,
         rows: np.ndarray,
         val: np.ndarray | None,
-        out: Path | None,
-        resume: bool,
-        bank_folder: Path | None,
+        *,
+        out: Path | None = None,
+        resume: bool = False,
+        bank_folder: Path | None = None,
+        micro_batch: int | None = None,
     ) -> None:
         import keras
 
-        self.job, self.rows, self.val = job, rows, val
-        self.spec = job.training
-        self.epoch = 0
+        self.job, self.spec, self.out = job, job.training, out
+        self.images, self.val = images, val if val is not None and len(val) else None
+        self.targets = balance.targets_of(labels, job)
+        self.pool = balance.pool_of(rows, self.targets, job)
+        self.class_weights = balance.weights_of(rows, self.targets, job)
+        self.batch = min(self.spec.batch_size, len(self.pool))
+        self.micro = min(micro_batch or self.batch, self.batch)
+        self.epoch = self.step = self.phase_index = self.phase_epoch = self.waited = 0
         self.history: list[dict[str, float]] = []
         self.best: tuple[float, list[np.ndarray]] | None = None
-        self.batch = min(self.spec.batch_size, len(rows))
-        self.steps = max(1, len(rows) // self.batch)
+        self.best_file: list[str] | None = None
+        self.phase_best: float | None = None
         keras.utils.set_random_seed(self.spec.seed)
         self.backbone, self.model = build_classifier(job)
-        _shorten_statistics(self.model, self.steps * self.spec.epochs)
-        self.model.compile(optimizer=_optimizer(job, self.steps), loss=_loss(job))
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.images, self.labels = images, labels
-        self.targets = _targets(labels, job)
-        self.bank: np.ndarray | None = None
-        if self.spec.versions and bank_folder is not None:
-            self.bank = make_bank(
-                images, job.augmentation, self.spec.versions, self.spec.seed, bank_folder
-            )
-        self.device_images = None if self.bank is not None else to_device(images)
+        self.notes = [start(self.backbone, job)]
+        total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
+        _shorten_statistics(self.model, total)
+        self._prepare_crops(images, bank_folder)
         self.average = [_copy(w.value) for w in self.model.weights] if self.spec.average else None
-        self.checkpoint = Checkpoint(out, fingerprint(images, labels, job, rows)) if out else None
-        if self.checkpoint and resume:
-            self._restore()
+        self._begin_epoch()
+        mark = fingerprint(images, labels, job, rows, self.val)
+        self.checkpoints = Checkpoints(out / "checkpoints", mark) if out else None
+        self.saved = time.monotonic()
+        if not (self.checkpoints and resume and self._restore()):
+            self._begin_phase()
 
-    def run_epoch(self) -> Iterator[tuple[int, float]]:
-        """Train on all rows once; yields the step and the mean loss so far."""
-        self.started, self.losses = time.perf_counter(), []
-        order = np.random.default_rng((self.spec.seed, self.epoch)).permutation(self.rows)
-        for step in range(self.steps):
-            rows = order[step * self.batch : (step + 1) * self.batch]
-            loss = float(self.model.train_on_batch(self._crops(rows, step), self.targets[rows]))
+    @property
+    def phase(self) -> Phase:
+        """Return the phase the next step belongs to."""
+        return self.spec.phases[self.phase_index]
+
+    @property
+    def finished(self) -> bool:
+        """Return whether all phases are done."""
+        return self.phase_index >= len(self.spec.phases)
+
+    @property
+    def steps_done(self) -> int:
+        """Return the steps done, those that early stopping left out included."""
+        before = sum(p.epochs * self._steps(p) for p in self.spec.phases[: self.phase_index])
+        if self.finished:
+            return before
+        return before + self.phase_epoch * self._steps(self.phase) + self.step
+
+    @property
+    def steps_total(self) -> int:
+        """Return the steps of all phases."""
+        return sum(p.epochs * self._steps(p) for p in self.spec.phases)
+
+    def run_epoch(self) -> Iterator[float]:
+        """Train to the end of the epoch; yields the mean loss so far after each step."""
+        steps = self._steps(self.phase)
+        order = balance.order_of(self.pool, steps * self.batch, self.spec.seed, self.epoch)
+        while self.step < steps:
+            rows = order[self.step * self.batch : (self.step + 1) * self.batch]
+            at = self.phase_epoch * steps + self.step
+            rate = learning_rate(self.phase, at, steps)
+            targets = self.targets[rows]
+            weights = balance.sample_weights(targets, self.class_weights, self.job.multi_label)
+            loss, counts = self.optimizing.learn(self._crops(rows), targets, weights, rate)
             if not np.isfinite(loss):
                 raise DataError(
                     "The training ran away: the loss is not a number any more.",
                     code="TRAIN-NAN",
-                    why=f"epoch {self.epoch + 1}, step {step + 1}",
+                    why=f"epoch {self.epoch + 1}, step {self.step + 1}",
                     remedy="Lower learning_rate in the recipe, or raise warmup_epochs.",
                 )
-            self.losses.append(loss)
-            self._update_average(self.epoch * self.steps + step)
-            yield step + 1, float(np.mean(self.losses))
-
-    def _crops(self, rows: np.ndarray, step: int) -> Any:
-        from keras import ops
-
-        seed = (self.spec.seed, self.epoch, step)
-        if self.bank is not None:
-            version = self.bank[self.epoch % len(self.bank)]
-            return draw(version, rows, np.random.default_rng(seed))
-        crops = as_float(ops.take(self.device_images, ops.convert_to_tensor(rows), axis=0))
-        return augment(crops, self.job.augmentation, seed)
+            self._update_average(at)
+            self.loss_sum += loss
+            self.counts += counts
+            self.rate = rate
+            self.step += 1
+            if self.checkpoints and time.monotonic() - self.saved > _SAVE_EVERY_S:
+                self.save()
+            yield self.loss_sum / self.step
 
     def end_epoch(self) -> None:
-        """Judge on the validation side, note the epoch, save the checkpoint."""
-        entry = {"epoch": float(self.epoch + 1), "loss": float(np.mean(self.losses))}
-        if self.val is not None and len(self.val):
-            with _Swapped(self.model, self.average if self.spec.keep == "average" else None):
-                entry |= self._validate(self.val)
-            if self.spec.keep == "best" and (self.best is None or entry["val_loss"] < self.best[0]):
-                self.best = (entry["val_loss"], self.model.get_weights())
-        entry["seconds"] = time.perf_counter() - self.started
+        """Judge on the validation side, note the epoch, move on, save the checkpoint."""
+        entry: dict[str, float] = {
+            "epoch": self.epoch + 1,
+            "phase": self.phase_index + 1,
+            "learning_rate": self.rate,
+            "loss": self.loss_sum / self.step,
+            **counted_scores(self.counts, self.step * self.batch, self.job),
+        }
+        with _Swapped(self.model, self.average):
+            if self.val is not None:
+                logits = logits_of(self.model, self.images, self.val)
+                found = scores_of(logits, self.targets[self.val], self.job)
+                entry |= {f"val_{name}": value for name, value in found.items()}
+            self._keep_best(entry)
+        stop = self._stops_early(entry)
+        entry["seconds"] = self.seconds + time.perf_counter() - self.started
         self.history.append(entry)
-        self.epoch += 1
-        if self.checkpoint:
-            self._save()
+        self.epoch, self.phase_epoch = self.epoch + 1, self.phase_epoch + 1
+        self._begin_epoch()
+        if stop or self.phase_epoch >= self.phase.epochs:
+            self.phase_index, self.phase_epoch = self.phase_index + 1, 0
+            self._begin_phase()
+        if self.out:
+            lines = "".join(json.dumps(e) + "\n" for e in self.history)
+            write_bytes(self.out / "history.jsonl", lines.encode())
+        if self.checkpoints:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        assert self.checkpoints is not None
+        groups = {
+            "model": _numbered(_numpy(v.value) for v in self.model.variables),
+            "average": _numbered(_numpy(v) for v in self.average or []),
+            "optimizer": self.optimizing.arrays() if not self.finished else {},
+            "epoch": {"counts": self.counts},
+        }
+        state = {
+            name: getattr(self, name)
+            for name in ("epoch", "step", "phase_index", "phase_epoch", "waited", "phase_best",
+                         "loss_sum", "rate", "history", "best_file")
+        }  # fmt: skip
+        state["best"] = self.best[0] if self.best else None
+        state["seconds"] = self.seconds + time.perf_counter() - self.started
+        self.checkpoints.save(groups, state, self.epoch, self.step)
+        self.saved = time.monotonic()
 
     def summary(self) -> str:
         """Return the last epoch in one line."""
         entry = self.history[-1]
         words = [f"epoch {self.epoch}/{self.spec.epochs}: loss {entry['loss']:.4f}"]
-        if "val_loss" in entry:
-            words.append(f"val {entry['val_loss']:.4f}, accuracy {entry['val_accuracy']:.4f}")
+        name = "macro_f1" if self.job.multi_label else "accuracy"
+        if self.val is not None:
+            shown = f"val {entry['val_loss']:.4f}, {name.replace('_', ' ')}"
+            words.append(f"{shown} {entry[f'val_{name}']:.4f}")
         return ", ".join([*words, f"{entry['seconds']:.1f} s"])
 
     def result(self) -> Fitted:
         """Return the weights that the job asks to keep."""
         from napari_cellcls.models import networks, plan
 
-        if self.spec.keep == "best" and self.best is not None:
-            self.model.set_weights(self.best[1])
-        with _Swapped(self.model, self.average if self.spec.keep == "average" else None):
+        kept = self.best[1] if self.best is not None else self.average
+        with _Swapped(self.model, kept):
             spec = networks.weight_spec(self.job.architecture, self.job.params)
             kernel, bias = (np.asarray(w, np.float32) for w in self.model.layers[-1].get_weights())
-            return Fitted(plan.collect(self.backbone, spec), (kernel, bias), self.history)
+            weights = plan.collect(self.backbone, spec)
+        return Fitted(weights, (kernel, bias), self.history, tuple(self.notes))
+
+    def _steps(self, phase: Phase) -> int:
+        return phase.steps_per_epoch or max(1, len(self.pool) // self.batch)
+
+    def _prepare_crops(self, images: np.ndarray, bank_folder: Path | None) -> None:
+        self.bank: np.ndarray | None = None
+        self.device_images = None
+        if self.spec.versions and bank_folder is not None:
+            self.bank = make_bank(
+                images, self.job.augmentation, self.spec.versions, self.spec.seed, bank_folder
+            )
+        elif images.nbytes <= _ON_DEVICE:
+            self.device_images = to_device(images)
+
+    def _begin_phase(self) -> None:
+        self.waited, self.phase_best = 0, None
+        if not self.finished:
+            self.optimizing = Optimizing(
+                self.job, self.backbone, self.model, self.phase, self.batch, self.micro
+            )
+
+    def _begin_epoch(self) -> None:
+        self.step, self.loss_sum, self.rate, self.seconds = 0, 0.0, 0.0, 0.0
+        self.counts: np.ndarray = np.zeros((3, self.job.classes))
+        self.started = time.perf_counter()
+
+    def _crops(self, rows: np.ndarray) -> Any:
+        from keras import ops
+
+        seed = (self.spec.seed, self.epoch, self.step)
+        if self.bank is not None:
+            version = self.bank[self.epoch % len(self.bank)]
+            return draw(version, rows, np.random.default_rng(seed))
+        if self.device_images is None:
+            crops = to_device(self.images[rows])
+        else:
+            crops = ops.take(self.device_images, ops.convert_to_tensor(rows), axis=0)
+        return augment(as_float(crops), self.job.augmentation, seed)
+
+    def _keep_best(self, entry: dict[str, float]) -> None:
+        if self.spec.checkpoint is None:
+            return
+        value = entry[self.spec.checkpoint.monitor]
+        if better(self.spec.checkpoint.monitor, value, self.best[0] if self.best else None):
+            self.best = (value, self.model.get_weights())
+            if self.checkpoints:
+                self.best_file = self.checkpoints.save_best(_numbered(self.best[1]), self.epoch)
+
+    def _stops_early(self, entry: dict[str, float]) -> bool:
+        rule = self.spec.early_stopping
+        if rule is None:
+            return False
+        if better(rule.monitor, entry[rule.monitor], self.phase_best):
+            self.phase_best, self.waited = entry[rule.monitor], 0
+        else:
+            self.waited += 1
+        return self.waited >= rule.patience
 
     def _update_average(self, step: int) -> None:
         if self.average is None:
@@ -127,50 +257,32 @@ class Loop:
         for i, weight in enumerate(self.model.weights):
             self.average[i] = keep * self.average[i] + (1 - keep) * _copy(weight.value)
 
-    def _validate(self, rows: np.ndarray) -> dict[str, float]:
-        logits = logits_of(self.model, self.images, rows)
-        targets = self.targets[rows]
-        if self.job.multi_label:
-            loss = np.logaddexp(0, logits) - targets * logits
-            return {
-                "val_loss": float(loss.mean()),
-                "val_accuracy": float(((logits > 0) == (targets > 0.5)).mean()),
-            }
-        top = logits.max(1, keepdims=True)
-        log_p = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
-        hit = logits.argmax(1) == targets.argmax(1)
-        return {
-            "val_loss": float(-(targets * log_p).sum(1).mean()),
-            "val_accuracy": float(hit.mean()),
-        }
-
-    def _save(self) -> None:
-        assert self.checkpoint is not None
-        groups = {
-            "model": [_numpy(v.value) for v in self.model.variables],
-            "optimizer": [_numpy(v.value) for v in self.model.optimizer.variables],
-            "average": [_numpy(v) for v in self.average or []],
-            "best": self.best[1] if self.best else [],
-        }
-        best = self.best[0] if self.best else None
-        self.checkpoint.save(groups, {"epoch": self.epoch, "history": self.history, "best": best})
-
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
         from keras import ops
 
-        assert self.checkpoint is not None
-        found = self.checkpoint.load()
-        if found is None:
-            return
-        groups, state = found
-        for variable, value in zip(self.model.variables, groups["model"]):
-            variable.assign(value)
-        for variable, value in zip(self.model.optimizer.variables, groups["optimizer"]):
-            variable.assign(value)
+        assert self.checkpoints is not None
+        found = self.checkpoints.load()
+        if found is None or not found.groups:
+            self.notes += found.notes if found else ()
+            return False
+        at = f"epoch {found.state['epoch']}, step {found.state['step']}"
+        self.notes = [f"Goes on after {at}.", *found.notes]
+        state = dict(found.state)
+        best, seconds = state.pop("best"), state.pop("seconds")
+        self.phase_index = state["phase_index"]
+        self._begin_phase()
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.seconds, self.counts = seconds, found.groups["epoch"]["counts"]
+        _assign(self.model.variables, found.groups["model"])
         if self.average is not None:
-            self.average = [ops.convert_to_tensor(v) for v in groups["average"]]
-        self.best = (state["best"], groups["best"]) if state["best"] is not None else None
-        self.epoch, self.history = state["epoch"], state["history"]
+            stored = found.groups["average"]
+            self.average = [ops.convert_to_tensor(stored[key]) for key in sorted(stored)]
+        if found.best is not None:
+            self.best = (best, [found.best[key] for key in sorted(found.best)])
+        if not self.finished:
+            self.optimizing.restore(found.groups["optimizer"])
+        return True
 
 
 class _Swapped:
@@ -191,26 +303,6 @@ class _Swapped:
                 variable.assign(value)
 
 
-def _optimizer(job: Job, steps: int) -> Any:
-    from keras import optimizers
-
-    spec = job.training
-    rate: Any = spec.learning_rate
-    if spec.schedule == "cosine":
-        warm = max(1, round(spec.warmup_epochs * steps))
-        rate = optimizers.schedules.CosineDecay(
-            spec.learning_rate / 25,
-            decay_steps=max(1, spec.epochs * steps - warm),
-            warmup_target=spec.learning_rate,
-            warmup_steps=warm,
-        )
-    if not spec.weight_decay:
-        return optimizers.Adam(rate)
-    optimizer = optimizers.AdamW(rate, weight_decay=spec.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
 def _shorten_statistics(model: Any, steps: int) -> None:
     """Let batch normalization forget its start within a short training.
 
@@ -220,21 +312,6 @@ def _shorten_statistics(model: Any, steps: int) -> None:
     for layer in model.layers:
         if type(layer).__name__ == "BatchNormalization":
             layer.momentum = float(np.clip(1 - 20 / steps, 0.5, 0.99))
-
-
-def _loss(job: Job) -> Any:
-    from keras import losses
-
-    smoothing = job.training.label_smoothing
-    if job.multi_label:
-        return losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
-    return losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
-
-
-def _targets(labels: np.ndarray, job: Job) -> np.ndarray:
-    if job.multi_label:
-        return np.asarray(labels, np.float32)
-    return np.asarray(np.eye(job.classes, dtype=np.float32)[labels])
 
 
 def _copy(value: Any) -> Any:
@@ -247,3 +324,12 @@ def _numpy(value: Any) -> np.ndarray:
     from keras import ops
 
     return np.asarray(ops.convert_to_numpy(value))
+
+
+def _numbered(arrays: Any) -> dict[str, np.ndarray]:
+    return {f"{i:05d}": np.asarray(value) for i, value in enumerate(arrays)}
+
+
+def _assign(variables: list[Any], stored: dict[str, np.ndarray]) -> None:
+    for variable, key in zip(variables, sorted(stored), strict=True):
+        variable.assign(stored[key])

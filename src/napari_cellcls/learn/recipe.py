@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from napari_cellcls.learn.augment import PRESETS, Augmentation
-from napari_cellcls.learn.job import Job, Training
-from napari_cellcls.vocabulary import ChannelRole, CropSpec, DataError, Normalization
+from napari_cellcls.learn.datasets import Channels
+from napari_cellcls.learn.job import (
+    BestWeights,
+    EarlyStopping,
+    Job,
+    Loss,
+    Oversample,
+    Phase,
+    Training,
+)
+from napari_cellcls.learn.protocols import SplitPlan
+from napari_cellcls.learn.recipe_errors import explain
+from napari_cellcls.learn.recipe_files import find_recipe, read_content
+from napari_cellcls.vocabulary import RGB_ROLES, ChannelRole, CropSpec, Normalization
 
-_MAX_BYTES = 1 << 20
+_HPA_ROLES = (
+    ChannelRole.MICROTUBULES,
+    ChannelRole.PROTEIN,
+    ChannelRole.NUCLEUS,
+    ChannelRole.ER,
+)
+
+ROLES: dict[Channels, tuple[ChannelRole, ...]] = {
+    "rgb": RGB_ROLES,
+    "gray": (ChannelRole.GRAY,),
+    "rgby": _HPA_ROLES,
+    "rgb_merge": _HPA_ROLES,
+}
+"""Planes read from an image; with ``rgb_merge`` the first layer of the network makes three of four."""
 
 
 class _Part(BaseModel):
@@ -26,42 +58,116 @@ class ArchitectureChoice(_Part):
     params: dict[str, Any] = {}
 
 
-class Protocol(_Part):
-    """How the data are split: ``grouped`` into folds by patient, or ``random`` as often published."""
+class InputRule(_Part):
+    """Edge of the network input in pixels, and the planes it takes."""
 
-    kind: Literal["grouped", "random"] = "grouped"
+    size: Annotated[int, Field(ge=8, le=1024)]
+    channels: Channels = "rgb"
+
+
+class Protocol(_Part):
+    """How the data are split; see :class:`napari_cellcls.learn.protocols.SplitPlan`.
+
+    ``grouped`` and ``kfold`` make folds, one of which is held out; ``random`` (as often
+    published), ``stratified`` and ``hashed`` make shares.
+    """
+
+    kind: Literal["grouped", "random", "kfold", "stratified", "hashed"] = "grouped"
+    by: str | None = None
     folds: Annotated[int, Field(ge=2, le=50)] = 5
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     val: Annotated[float, Field(ge=0, lt=1)] = 0.0
     seed: int = 42
+    allow_duplicates: bool = False
+
+    def plan(self) -> SplitPlan:
+        """Return what splits the data."""
+        return SplitPlan(**self.model_dump())
+
+
+class OversampleRule(_Part):
+    """Rare classes drawn ``factor`` times per epoch, by name."""
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    factor: Annotated[int, Field(ge=2, le=1000)]
+
+
+class Simulation(_Part):
+    """Simulated cells instead of data: the script, and fields and cells of each side."""
+
+    source: str
+    first_seeds: dict[Literal["train", "val", "test"], int]
+    cells: dict[Literal["train", "val", "test"], Annotated[int, Field(ge=1)]]
+
+
+class Published(_Part):
+    """What the authors of a system reported, and by which protocol."""
+
+    metric: str
+    value: float | tuple[float, ...] | str
+    protocol: str = ""
+    source: str = ""
 
 
 class Recipe(_Part):
-    """Everything about a training but the data.
+    """Everything about a training but the data; ``docs/training.md`` explains each key.
 
     ``name`` names files; ``positive`` is the class that sensitivity is about; ``augmentation`` is
-    the name of a preset or a mapping of strengths.
+    the name of a preset or a mapping of strengths; ``published`` is what others reported for this
+    network, one entry or several.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     title: str
     description: str = ""
-    data: Literal["malaria", "folders"] = "folders"
+    data: Literal["folders", "malaria", "hpa", "simulated"] = "folders"
+    simulation: Simulation | None = None
     architecture: ArchitectureChoice
+    pretrained: Literal["none", "imagenet"] = "none"
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=1000)]
     positive: str | None = None
-    inputs: tuple[ChannelRole, ...] = (
-        ChannelRole.RGB_RED,
-        ChannelRole.RGB_GREEN,
-        ChannelRole.RGB_BLUE,
-    )
+    input: InputRule
     crop: CropSpec
     normalization: Normalization = Normalization()
     augmentation: Augmentation = Augmentation()
-    training: Training = Training()
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=20)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    loss: Loss = "categorical_crossentropy"
+    multi_label: bool | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    oversample: OversampleRule | None = None
+    early_stopping: EarlyStopping | None = None
+    checkpoint: BestWeights | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["per_class", "matched"] = 0.5
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    versions: Annotated[int, Field(ge=0, le=100)] = 0
+    precision: Literal["auto", "float32"] = "auto"
+    seed: int = 42
     protocol: Protocol = Protocol()
+    published: tuple[Published, ...] = ()
     license: str = ""
     data_terms: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_the_crop(cls, content: Any) -> Any:
+        """Take the edge of the crop from ``input``: it would otherwise be said twice."""
+        if not isinstance(content, dict):
+            return content
+        crop = content.get("crop", {})
+        if isinstance(crop, dict) and "size" in crop:
+            raise ValueError("crop.size: say input.size instead")
+        if isinstance(crop, dict) and isinstance(content.get("input"), dict):
+            return {**content, "crop": {**crop, "size": content["input"].get("size", 0)}}
+        return content
+
+    @field_validator("published", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
 
     @field_validator("augmentation", mode="before")
     @classmethod
@@ -72,17 +178,61 @@ class Recipe(_Part):
             return PRESETS[value]
         return value
 
+    @model_validator(mode="after")
+    def _agree(self) -> Recipe:
+        rare = self.oversample.classes if self.oversample else ()
+        named = [("positive", self.positive)] if self.positive is not None else []
+        for key, name in [*named, *(("oversample.classes", name) for name in rare)]:
+            if name not in self.classes:
+                raise ValueError(f"{key}: {name!r} is not among the classes")
+        if self.loss == "binary_crossentropy" and self.multi_label is False:
+            raise ValueError("loss: binary_crossentropy is for several labels per image")
+        if self.loss == "categorical_crossentropy" and self.multi_label:
+            raise ValueError("loss: categorical_crossentropy is for one label per image")
+        if (self.data == "simulated") is (self.simulation is None):
+            raise ValueError("data: simulated and simulation belong together")
+        blind = [m for m in self.training.monitors if m.startswith("val_")]
+        if blind and not self.protocol.val:
+            raise ValueError(f"{blind[0]} needs a validation side: set protocol.val")
+        return self
+
+    @property
+    def several_labels(self) -> bool:
+        """Return whether an image may have several labels (by default as the loss implies)."""
+        if self.multi_label is None:
+            return self.loss == "binary_crossentropy" or self.data == "hpa"
+        return self.multi_label
+
+    @property
+    def inputs(self) -> tuple[ChannelRole, ...]:
+        """Return the planes read from an image, in order."""
+        return ROLES[self.input.channels]
+
+    @property
+    def training(self) -> Training:
+        """Return the part of the recipe that the trainer follows."""
+        rare = self.oversample
+        return Training(
+            oversample=Oversample(tuple(map(self.classes.index, rare.classes)), rare.factor)
+            if rare
+            else None,
+            **{name: getattr(self, name) for name in _SHARED},
+        )
+
     def job(self) -> Job:
         """Return what the trainer needs."""
         from napari_cellcls.models import networks
 
-        params = {"size": self.crop.size, "channels": len(self.inputs), **self.architecture.params}
+        own = {"size": self.input.size, "channels": len(self.inputs)}
+        params = {**own, **self.architecture.params}
         return Job(
             architecture=self.architecture.id,
             params=networks.full_params(self.architecture.id, params),
             classes=len(self.classes),
             training=self.training,
             augmentation=self.augmentation,
+            multi_label=self.several_labels,
+            pretrained=self.pretrained,
         )
 
     @property
@@ -91,8 +241,21 @@ class Recipe(_Part):
         return self.classes.index(self.positive) if self.positive else 0
 
 
-def read_recipe(path: str | Path) -> Recipe:
-    """Read and check a recipe file.
+_SHARED = tuple(
+    name for name in Training.__dataclass_fields__ if name in Recipe.model_fields and name != "oversample"
+)  # fmt: skip
+
+
+def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or the name of a shipped recipe.
+    changes : sequence of str
+        ``key=value``, the key with dots (``phases.0.epochs=2``; ``phases.*.epochs`` for all), the
+        value as in YAML.
 
     Raises
     ------
@@ -100,88 +263,13 @@ def read_recipe(path: str | Path) -> Recipe:
         ``RECIPE-MISSING``, ``RECIPE-SYNTAX`` (not YAML), ``RECIPE-KEY`` (a key that no recipe
         has, with the nearest right one), ``RECIPE-VALUE`` (a value out of bounds).
     """
-    import yaml
-
-    path = Path(path)
-    if not path.is_file():
-        near = sorted(p.stem for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise DataError(
-            "The recipe is not there.",
-            code="RECIPE-MISSING",
-            path=path,
-            remedy=f"Recipes in that folder: {', '.join(near) or 'none'}.",
-        )
-    try:
-        content = yaml.safe_load(path.read_bytes()[:_MAX_BYTES])
-    except yaml.YAMLError as error:
-        raise DataError(
-            "The recipe is not valid YAML.",
-            code="RECIPE-SYNTAX",
-            path=path,
-            why=str(error).replace("\n", " ")[:300],
-            remedy="Correct the line named above.",
-        ) from None
-    if not isinstance(content, dict):
-        raise DataError(
-            "The recipe is not a list of keys and values.",
-            code="RECIPE-SYNTAX",
-            path=path,
-            why=f"it holds {type(content).__name__}",
-            remedy="Start from a recipe in training/recipes.",
-        )
-    return parse_recipe(content, path)
+    path = find_recipe(path)
+    return parse_recipe(read_content(path, changes), path)
 
 
 def parse_recipe(content: dict[str, Any], path: Path | None = None) -> Recipe:
     """Check the content of a recipe; see :func:`read_recipe` for the errors."""
     try:
-        recipe = Recipe.model_validate(content)
+        return Recipe.model_validate(content)
     except ValidationError as error:
-        raise _explain(error, path) from None
-    if recipe.positive is not None and recipe.positive not in recipe.classes:
-        raise DataError(
-            "The positive class is not among the classes.",
-            code="RECIPE-VALUE",
-            path=path,
-            why=f"positive: {recipe.positive!r}; classes: {', '.join(recipe.classes)}",
-            remedy="Name one of the classes.",
-        )
-    return recipe
-
-
-def _explain(error: ValidationError, path: Path | None) -> DataError:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _keys_beside(first["loc"])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
-        return DataError(
-            f"The recipe has an unknown key: {where}.",
-            code="RECIPE-KEY",
-            path=path,
-            why=f"known here: {', '.join(known)}",
-            remedy=f"Did you mean {near[0]!r}?" if near else "Remove the key.",
-        )
-    received = "" if first["type"] == "missing" else f"; received {first['input']!r:.80}"
-    return DataError(
-        f"The recipe's {where} is not usable.",
-        code="RECIPE-VALUE",
-        path=path,
-        why=f"{first['msg']}{received}",
-        remedy="Correct this value.",
-    )
-
-
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys allowed where an unknown one was found."""
-    parts: dict[str, Any] = {
-        "architecture": ArchitectureChoice,
-        "protocol": Protocol,
-        "crop": CropSpec,
-        "normalization": Normalization,
-        "augmentation": Augmentation,
-        "training": Training,
-    }
-    owner = parts.get(str(location[0]), Recipe) if len(location) > 1 else Recipe
-    fields = getattr(owner, "model_fields", None) or getattr(owner, "__dataclass_fields__", {})
-    return sorted(fields)
+        raise explain(error, Recipe, path) from None

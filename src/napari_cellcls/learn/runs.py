@@ -1,11 +1,18 @@
-"""What the training processes do from beginning to end: one fold of a recipe, or scoring folds."""
+"""What the training process does from beginning to end, and the files of a run.
+
+A run is a folder: ``recipe.yaml`` (as it was followed), ``split.json`` (names of each side),
+``history.jsonl``, ``checkpoints/``, ``weights.safetensors``, ``scores.npz`` (logits of the sides
+held out), ``model.cellpkg`` and ``run.json``. With a fold it is the folder ``fold<k>`` of that folder.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,18 +20,41 @@ from typing import Any, TextIO
 import numpy as np
 
 from napari_cellcls.files import sha256, write_bytes
-from napari_cellcls.learn.augment import Augmentation
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend
-from napari_cellcls.learn.job import Job, Training, read_weights, write_weights
-from napari_cellcls.learn.splits import Split, check_leaks, fold_split, grouped_folds, random_split
+from napari_cellcls.learn.job import Fitted, job_from, read_weights, write_weights
+from napari_cellcls.learn.reading import open_cells, split_of
+from napari_cellcls.learn.recipe import Recipe, parse_recipe
+from napari_cellcls.learn.recipe_files import find_recipe, read_content
+from napari_cellcls.learn.splits import Split
+from napari_cellcls.learn.steps import MemoryShort
 from napari_cellcls.learn.trainer import fit
-from napari_cellcls.vocabulary import CellClsError
+from napari_cellcls.vocabulary import CellClsError, DataError, Progress, Task, finish
+
+_SAY_EVERY_S = 0.1
+WEIGHTS, SCORES, RUN, PACKAGE = "weights.safetensors", "scores.npz", "run.json", "model.cellpkg"
+Say = Callable[..., None]
 
 
-def train_command(options: argparse.Namespace, stream: TextIO) -> int:
-    """Train as told on the command line of ``napari_cellcls.learn.trainer``; JSON lines go to ``stream``.
+def train_command(
+    options: argparse.Namespace, stream: TextIO, stopped: Callable[[], bool] = lambda: False
+) -> int:
+    """Train as told; one JSON line per event goes to ``stream``.
 
-    Returns the exit code: 0 done, 4 refused with a coded error on the last line.
+    Events are ``data``, ``start``, ``progress``, and at the end ``done``, ``stopped`` (a checkpoint
+    was kept), ``memory`` (the batch was too large) or ``error``.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``recipe, data, out, fold, resume, set, micro_batch``; see :func:`main`.
+    stream : text file
+    stopped : callable
+        Asked after each step whether to stop.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 4 refused, 5 out of memory, 130 stopped.
     """
 
     def say(**event: Any) -> None:
@@ -32,7 +62,10 @@ def train_command(options: argparse.Namespace, stream: TextIO) -> int:
         stream.flush()
 
     try:
-        _train(options, say)
+        return _train(options, say, stopped)
+    except MemoryShort as error:
+        say(event="memory", micro_batch=error.micro_batch, why=error.why)
+        return 5
     except CellClsError as error:
         say(
             event="error",
@@ -43,74 +76,147 @@ def train_command(options: argparse.Namespace, stream: TextIO) -> int:
             remedy=error.remedy,
         )
         return 4
-    return 0
 
 
-def _train(options: argparse.Namespace, say: Any) -> None:
-    from napari_cellcls.learn import metrics
-    from napari_cellcls.learn.datasets import CellSet, open_dataset
-    from napari_cellcls.learn.recipe import read_recipe
-    from napari_cellcls.vocabulary import finish
+def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -> int:
+    def show(at: Progress) -> None:
+        say(event="progress", **asdict(at))
 
-    recipe = read_recipe(options.recipe)
-    data: CellSet = finish(
-        open_dataset(
-            options.data, size=recipe.crop.size, classes=recipe.classes, cache=options.out / "cache"
-        )
-    )
-    say(event="data", counts=data.counts, groups=len(np.unique(data.groups)), notes=data.notes)
-    split = split_of(recipe, data, options.fold)
-    name = "all" if options.fold is None else str(options.fold)
-    folder = options.out / f"fold{name}"
+    started = time.time()
+    path = find_recipe(options.recipe)
+    content = read_content(path, options.set or ())
+    recipe = parse_recipe(content, path)
+    job = recipe.job()
+    folder = options.out if options.fold is None else options.out / f"fold{options.fold}"
+    _check_folder(folder, options.resume)
+    data = finish(open_cells(recipe, options.data), show)
+    groups = len(np.unique(data.groups))
+    say(event="data", counts=data.counts, groups=groups, notes=list(data.notes))
+    split = finish(split_of(recipe, data, options.fold), show)
+    say(event="notes", notes=list(split.notes))
+    _write_inputs(folder, content, job, data, split)
+    batch = min(job.training.batch_size, len(split.train))
+    micro = min(options.micro_batch or batch, batch)
+    say(event="start", micro_batch=micro, batch=batch)
     task = fit(
         data.images,
         data.labels,
-        recipe.job(),
+        job,
         train=split.train,
         val=split.val,
         out=folder,
         resume=options.resume,
         bank_folder=options.out / "bank",
+        micro_batch=micro,
     )
-    fitted = finish(task, lambda p: say(event="progress", **asdict(p)))
-    path = options.out / f"fold{name}.safetensors"
-    write_weights(path, fitted)
-    write_bytes(options.out / f"fold{name}.json", json.dumps(fitted.history).encode())
-    write_bytes(options.out / "job.json", json.dumps(asdict(recipe.job()), indent=1).encode())
-    result: dict[str, Any] = {}
-    if len(split.test):
-        model = load_classifier(recipe.job(), read_weights(path, recipe.job()))
-        logits = logits_of(model, data.images, split.test)
-        np.savez(options.out / f"fold{name}.npz", rows=split.test, logits=logits)
-        if len(recipe.classes) == 2:
-            labels = data.labels[split.test]
-            result = metrics.binary_metrics(metrics.softmax(logits), labels, recipe.positive_index)
-    say(event="done", weights=str(path), sha256=sha256(path), metrics=result)
+    fitted = _follow(task, say, stopped)
+    if fitted is None:
+        say(event="stopped", folder=str(folder))
+        return 130
+    write_weights(folder / WEIGHTS, fitted)
+    say(event="progress", done=1, total=1, message="scoring the sides held out")
+    metrics = _score(folder, recipe, data, split)
+    about = {
+        "recipe": recipe.name, "data": str(options.data), "fold": options.fold, "seed": recipe.seed,
+        "counts": data.counts, "groups": groups, "sides": {k: len(v) for k, v in split.sides().items()},
+        "micro_batch": micro, "batch": batch, "notes": [*data.notes, *split.notes, *fitted.notes], "metrics": metrics,
+        "weights_sha256": sha256(folder / WEIGHTS), "seconds": round(time.time() - started, 1),
+        "software": _software(),
+    }  # fmt: skip
+    from napari_cellcls.learn.packaging import write_model
+
+    package = write_model(folder / PACKAGE, recipe, job, data, split, about)
+    write_bytes(folder / RUN, (json.dumps(about, indent=1) + "\n").encode())
+    say(
+        event="done", folder=str(folder), weights=str(folder / WEIGHTS), model=str(package.path),
+        sha256=about["weights_sha256"], metrics=metrics, notes=[],
+    )  # fmt: skip
+    return 0
 
 
-def split_of(recipe: Any, data: Any, fold: int | None) -> Split:
-    """Return the checked split of a recipe: fold ``fold`` held out, or all data when None."""
-    rows = np.arange(len(data.labels))
-    protocol = recipe.protocol
-    if protocol.kind == "random":
-        split = random_split(len(rows), test=protocol.test, val=protocol.val, seed=protocol.seed)
-        check_leaks(split.sides(), hashes=data.hashes(), names=data.names)
-        return split
-    if fold is None:
-        return Split(train=rows, val=rows[:0], test=rows[:0])
-    folds = grouped_folds(data.groups, data.labels, folds=protocol.folds, seed=protocol.seed)
-    split = fold_split(folds, fold, data.groups, data.labels, val=protocol.val, seed=protocol.seed)
-    check_leaks(split.sides(), groups=data.groups, hashes=data.hashes(), names=data.names)
-    return split
+def _follow(task: Task[Fitted], say: Say, stopped: Callable[[], bool]) -> Fitted | None:
+    """Run the training to its end; None when it was stopped, with its checkpoint kept."""
+    last, first = 0.0, True
+    while True:
+        try:
+            step: Progress = next(task)
+        except StopIteration as end:
+            fitted: Fitted = end.value
+            return fitted
+        now = time.monotonic()
+        if first:
+            say(event="notes", notes=[step.message])
+        elif now - last > _SAY_EVERY_S or "/" in step.message or step.done == step.total:
+            say(event="progress", **asdict(step))
+            last = now
+        first = False
+        if stopped():
+            task.close()
+            return None
 
 
-def job_from(content: dict[str, Any]) -> Job:
-    """Return a job stored as JSON by ``dataclasses.asdict``."""
-    training, augmentation = (
-        Training(**content["training"]),
-        Augmentation(**content["augmentation"]),
-    )
-    return Job(**{**content, "training": training, "augmentation": augmentation})
+def _check_folder(folder: Path, resume: bool) -> None:
+    used = [name for name in (RUN, WEIGHTS, "checkpoints") if (folder / name).exists()]
+    if used and not resume:
+        raise DataError(
+            "There is a run in this folder already.",
+            code="RUN-EXISTS",
+            path=folder,
+            why=f"it holds {', '.join(used)}",
+            remedy="Go on with --resume, or choose another folder with --out.",
+        )
+
+
+def _write_inputs(folder: Path, content: dict[str, Any], job: Any, data: Any, split: Split) -> None:
+    import yaml
+
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    write_bytes(folder / "recipe.yaml", text.encode())
+    write_bytes(folder / "job.json", json.dumps(asdict(job), indent=1).encode())
+    names = {side: data.names[rows].tolist() for side, rows in split.sides().items()}
+    write_bytes(folder / "split.json", json.dumps(names, indent=0).encode())
+
+
+def _score(folder: Path, recipe: Recipe, data: Any, split: Split) -> dict[str, float]:
+    """Write the logits of the validation and test sides; return the numbers of the test side."""
+    from napari_cellcls.learn import metrics
+    from napari_cellcls.learn.balance import targets_of
+    from napari_cellcls.learn.losses import scores_of
+
+    job = recipe.job()
+    model = load_classifier(job, read_weights(folder / WEIGHTS, job))
+    logits = {
+        side: logits_of(model, data.images, rows)
+        if len(rows)
+        else np.zeros((0, job.classes), np.float32)
+        for side, rows in (("val", split.val), ("test", split.test))
+    }
+    np.savez(
+        folder / SCORES, rows=split.test, logits=logits["test"],
+        val_rows=split.val, val_logits=logits["val"],
+    )  # fmt: skip
+    if not len(split.test):
+        return {}
+    if job.classes == 2 and not job.multi_label:
+        found = metrics.softmax(logits["test"])
+        return metrics.binary_metrics(found, data.labels[split.test], recipe.positive_index)
+    targets = targets_of(data.labels, job)[split.test]
+    return {**scores_of(logits["test"], targets, job), "n": len(targets)}
+
+
+def _software() -> dict[str, str]:
+    import platform
+
+    import keras
+
+    from napari_cellcls import __version__
+
+    return {
+        "napari-cellcls": __version__,
+        "keras": str(keras.__version__),
+        "backend": str(keras.backend.backend()),
+        "python": platform.python_version(),
+    }
 
 
 def score_folds(folder: Path, work: Path, stream: TextIO) -> int:
@@ -133,15 +239,36 @@ def score_folds(folder: Path, work: Path, stream: TextIO) -> int:
     return 0
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of the process."""
+    made = argparse.ArgumentParser(prog="python -m napari_cellcls.learn.runs")
+    commands = made.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train by a recipe; JSON lines on stdout")
+    train.add_argument("recipe")
+    train.add_argument("--data", type=Path, required=True)
+    train.add_argument("--out", type=Path, required=True)
+    train.add_argument("--fold", type=int, help="hold this fold out; without it: all data")
+    train.add_argument("--resume", action="store_true")
+    train.add_argument("--set", action="append", help="key=value in place of the recipe's")
+    train.add_argument("--micro-batch", type=int, help="cells computed at once")
+    logits = commands.add_parser("logits", help="score images by fold models")
+    logits.add_argument("folder", type=Path)
+    logits.add_argument("work", type=Path)
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve ``learn.evaluate`` in a process of its own."""
-    parser = argparse.ArgumentParser(prog="python -m napari_cellcls.learn.runs")
-    parser.add_argument("command", choices=["logits"])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("work", type=Path)
-    options = parser.parse_args(arguments)
-    prepare_backend()
-    return score_folds(options.folder, options.work, sys.stdout)
+    """Serve ``learn.process`` and ``learn.evaluate`` in a process of its own."""
+    options = parser().parse_args(arguments)
+    if options.command == "logits":
+        prepare_backend()
+        return score_folds(options.folder, options.work, sys.stdout)
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The first signal ends the training after this step, with a checkpoint.
+        signal.signal(number, lambda n, _: asked.append(n))
+    prepare_backend("auto")
+    return train_command(options, sys.stdout, lambda: bool(asked))
 
 
 if __name__ == "__main__":

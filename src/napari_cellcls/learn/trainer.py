@@ -1,20 +1,16 @@
-"""Training a network: one Keras 3 loop for every backend, and the process it runs in.
+"""Training a network: one Keras 3 loop for every backend, as a generator of progress.
 
-The images live on the device once, batches are gathered and augmented there, so that a fast
-GPU is not kept waiting. The loop is a generator of progress; run it in a process of its own
-(``python -m napari_cellcls.learn.trainer``), because a training may be killed for memory.
+Images that fit live on the device once, batches are gathered and augmented there, so that a fast
+GPU is not kept waiting. Run it in a process of its own (``learn.process``), because a training
+may be killed for memory.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from napari_cellcls.learn.classifier import prepare_backend
 from napari_cellcls.learn.job import Fitted, Job
 from napari_cellcls.vocabulary import DataError, Progress, Task
 
@@ -29,6 +25,7 @@ def fit(
     out: Path | None = None,
     resume: bool = False,
     bank_folder: Path | None = None,
+    micro_batch: int | None = None,
 ) -> Task[Fitted]:
     """Train a network and return its weights; yields progress with the loss.
 
@@ -42,30 +39,44 @@ def fit(
     train, val : numpy.ndarray, optional
         Rows of the two sides; all rows and none by default.
     out : Path, optional
-        Folder for the crash-safe checkpoint, written after each epoch.
+        Folder of the run: crash-safe checkpoints after each epoch, every five minutes, and when
+        the task is closed; ``history.jsonl``.
     resume : bool
-        Continue from the checkpoint in ``out`` when it belongs to this very job and data.
+        Continue from the newest whole checkpoint in ``out``, if there is one.
     bank_folder : Path, optional
         Where augmented versions are kept when ``training.versions`` asks for them.
+    micro_batch : int, optional
+        Cells computed at once; gradients are summed up to ``training.batch_size``.
 
     Raises
     ------
     DataError
         ``DATA-EMPTY`` (nothing to train on), ``DATA-SHAPE`` (images do not fit the network),
-        ``DATA-LABEL`` (a label outside the classes), ``TRAIN-NAN`` (the loss became NaN).
+        ``DATA-LABEL`` (a label outside the classes), ``TRAIN-NAN`` (the loss became NaN),
+        ``RUN-CHANGED`` (the checkpoint belongs to another recipe or other data).
+    TaskError
+        ``TRAIN-MEMORY`` (:class:`~napari_cellcls.learn.steps.MemoryShort`), ``RUN-WRITE``.
     """
     rows = np.arange(len(images)) if train is None else np.asarray(train)
     _check_inputs(images, labels, rows, job)
     from napari_cellcls.learn.loop import Loop
 
-    loop = Loop(images, labels, job, rows, val, out, resume, bank_folder)
-    steps = loop.steps * job.training.epochs
-    while loop.epoch < job.training.epochs:
-        for step, loss in loop.run_epoch():
-            done = loop.epoch * loop.steps + step
-            yield Progress(done, steps, f"epoch {loop.epoch + 1}: loss {loss:.4f}")
-        loop.end_epoch()
-        yield Progress(loop.epoch * loop.steps, steps, loop.summary())
+    loop = Loop(
+        images, labels, job, rows, val,
+        out=out, resume=resume, bank_folder=bank_folder, micro_batch=micro_batch,
+    )  # fmt: skip
+    total = loop.steps_total
+    try:
+        yield Progress(loop.steps_done, total, " ".join(loop.notes))
+        while not loop.finished:
+            for loss in loop.run_epoch():
+                yield Progress(loop.steps_done, total, f"epoch {loop.epoch + 1}: loss {loss:.4f}")
+            loop.end_epoch()
+            yield Progress(loop.steps_done, total, loop.summary())
+    except GeneratorExit:
+        if loop.checkpoints:
+            loop.save()
+        raise
     return loop.result()
 
 
@@ -92,22 +103,3 @@ def _check_inputs(images: np.ndarray, labels: np.ndarray, rows: np.ndarray, job:
             why=f"{len(labels)} labels up to {top} for {len(images)} crops and {job.classes} classes",
             remedy="Check the class list of the recipe.",
         )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train one fold of a recipe, or all its data; one JSON line per event on stdout."""
-    from napari_cellcls.learn import runs
-
-    parser = argparse.ArgumentParser(prog="python -m napari_cellcls.learn.trainer")
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--fold", type=int, help="hold this fold out; without it: all data")
-    parser.add_argument("--resume", action="store_true")
-    options = parser.parse_args(arguments)
-    prepare_backend()
-    return runs.train_command(options, sys.stdout)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,0 +1,140 @@
+"""A trained run as a model package, which any computer with this program can use."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_cellcls.learn.classifier import build_classifier, logits_of
+from napari_cellcls.learn.datasets import CellSet
+from napari_cellcls.learn.job import Job, read_weights, split_head
+from napari_cellcls.learn.recipe import Recipe
+from napari_cellcls.learn.splits import Split
+from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, ClassScheme
+
+_EXEMPLARS = 50
+_MAX_EXEMPLARS = 500
+_TEST_CROPS = 8
+
+
+def write_model(
+    path: Path, recipe: Recipe, job: Job, data: CellSet, split: Split, about: dict[str, Any]
+) -> ModelPackage:
+    """Write the package of a finished run and return it as read back.
+
+    Parameters
+    ----------
+    path : Path
+        Target, beside ``weights.safetensors``.
+    recipe, job, data, split
+        Of the run. Exemplars are crops of the training side.
+    about : dict
+        Content of ``run.json``; its test numbers go into the package with their protocol.
+    """
+    import keras
+
+    from napari_cellcls.models import plan
+    from napari_cellcls.models.manifest import validate
+    from napari_cellcls.models.package import write_package
+
+    # Test numbers must hold for every engine, so they are made in float32, also beside a GPU.
+    keras.config.set_dtype_policy("float32")
+    body, head = split_head(read_weights(path.with_name("weights.safetensors"), job))
+    backbone, _ = build_classifier(job)
+    plan.assign(backbone, body)
+    rows = _exemplars(data, split.train, recipe.seed)
+    test = rows[np.linspace(0, len(rows) - 1, min(_TEST_CROPS, len(rows))).astype(int)]
+    test_input = np.asarray(data.images[test], np.float32) / np.float32(255)
+    return write_package(
+        path,
+        validate(_facts(recipe, job, data, split, about)),
+        body,
+        head=head,
+        reference={
+            "embeddings": logits_of(backbone, data.images, rows),
+            "labels": np.asarray(data.labels)[rows],
+        },
+        test_input=test_input,
+        test_output=logits_of(backbone, test_input),
+    )
+
+
+def _exemplars(data: CellSet, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Return rows of some images of every class, no more than a small file holds."""
+    rng = np.random.default_rng(seed)
+    matrix = data.matrix[rows]
+    each = max(1, min(_EXEMPLARS, _MAX_EXEMPLARS // matrix.shape[1]))
+    chosen = [rng.permutation(rows[matrix[:, k]])[:each] for k in range(matrix.shape[1])]
+    return np.unique(np.concatenate(chosen))
+
+
+def _facts(
+    recipe: Recipe, job: Job, data: CellSet, split: Split, about: dict[str, Any]
+) -> dict[str, Any]:
+    scheme = ClassScheme.from_names(list(recipe.classes), multi_label=job.multi_label)
+    name = recipe.name.replace("_", "-")
+    threshold = recipe.threshold if isinstance(recipe.threshold, float) else 0.5
+    return {
+        "name": name,
+        "version": "0.1.0",
+        "title": recipe.title,
+        "description": recipe.description,
+        "package_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}@{about['weights_sha256']}")),
+        "architecture": {"id": job.architecture, "params": job.params},
+        "classes": [{"id": c.id, "name": c.name, "color": c.color} for c in scheme.classes],
+        "multi_label": job.multi_label,
+        "inputs": [{"role": r.value, "name": _word(r.value)} for r in recipe.inputs],
+        "crop": recipe.crop,
+        "normalization": recipe.normalization,
+        "cells": _cells(recipe),
+        "thresholds": [threshold] * len(scheme) if job.multi_label else None,
+        "metrics": _metrics(recipe, data, about),
+        "provenance": {
+            "created": datetime.date.today().isoformat(),
+            "recipe": recipe.name,
+            "data": data.layout or recipe.data,
+            "n_labels": len(split.train),
+            "software": about["software"],
+        },
+        "license": recipe.license or "not stated",
+        "data_terms": recipe.data_terms,
+        "intended_use": RESEARCH_USE_ONLY,
+        "test": {"made_with": about["software"]},
+    }
+
+
+def _word(role: str) -> str:
+    return role.removeprefix("rgb_").replace("_", " ")
+
+
+def _cells(recipe: Recipe) -> str:
+    """Return how the cells of an image are found when the model is used."""
+    if recipe.data == "malaria":
+        return "smear"
+    return "fluorescence" if recipe.crop.mask else "whole"
+
+
+def _metrics(recipe: Recipe, data: CellSet, about: dict[str, Any]) -> dict[str, Any]:
+    if not about["metrics"]:
+        return {"notes": "Trained on all data: nothing was held out to judge it."}
+    grouped = recipe.protocol.kind == "grouped"
+    n = int(about["metrics"]["n"])
+    return {
+        "protocol": f"fold {about['fold']} of {recipe.protocol.folds}, groups on one side only"
+        if grouped
+        else "random split: images of one group may be on both sides, so this flatters the model",
+        "dataset": data.layout or recipe.data,
+        "n": n,
+        "groups": about["groups"],
+        "independent": grouped,
+        "values": {
+            name: {"value": float(value), "n": n}
+            for name, value in about["metrics"].items()
+            if name != "n" and np.isfinite(value)
+        },
+    }

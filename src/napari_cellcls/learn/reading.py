@@ -1,0 +1,93 @@
+"""From a recipe to its data and their sides: what is read, who is trained on, who judges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_cellcls.learn.datasets import CellSet, open_dataset
+from napari_cellcls.learn.protocols import SplitPlan, make_split, refuse_leaks
+from napari_cellcls.learn.recipe import Recipe
+from napari_cellcls.learn.splits import Split, fold_split
+from napari_cellcls.vocabulary import DataError, Task
+
+_FOLDED = ("grouped", "kfold")
+
+
+def open_cells(recipe: Recipe, path: Path) -> Task[CellSet]:
+    """Read labelled images as a recipe wants them.
+
+    Raises
+    ------
+    DataError
+        As :func:`napari_cellcls.learn.datasets.open_dataset`, and ``DATA-LABEL`` when the data
+        have several labels per image and the recipe takes one.
+    """
+    # The first layer of the network merges the planes of rgb_merge, so that the model does it too.
+    channels = "rgby" if recipe.input.channels == "rgb_merge" else recipe.input.channels
+    data = yield from open_dataset(
+        path,
+        size=recipe.input.size,
+        channels=channels,
+        classes=recipe.classes,
+        normalization=recipe.normalization,
+        frame="square" if recipe.crop.frame == "square" else "box",
+        margin=recipe.crop.margin,
+    )
+    if recipe.protocol.by is not None:
+        data = data.grouped(recipe.protocol.by)
+    if data.multi_label == recipe.several_labels:
+        return data
+    if recipe.several_labels:
+        return replace(data, labels=data.matrix.astype(np.uint8))
+    raise DataError(
+        "The images have several labels each, but the recipe takes one.",
+        code="DATA-LABEL",
+        path=path,
+        why=f"loss: {recipe.loss}; layout: {data.layout}",
+        remedy="Use a recipe with loss: binary_crossentropy, such as hpa_cnn.",
+    )
+
+
+def split_of(recipe: Recipe, data: CellSet, fold: int | None) -> Task[Split]:
+    """Return the checked split of a recipe.
+
+    A protocol with folds holds fold ``fold`` out, or nothing when it is None: then the model is
+    trained on all data but a validation side of whole groups, when the recipe asks for one.
+
+    Raises
+    ------
+    DataError
+        As :func:`napari_cellcls.learn.protocols.make_split`; ``RECIPE-VALUE`` for a fold that the
+        protocol does not make.
+    """
+    plan = recipe.protocol.plan()
+    if plan.kind not in _FOLDED or fold is not None:
+        _check_fold(plan, fold)
+        return (yield from make_split(data, plan, fold or 0))
+    rows = np.arange(len(data))
+    if not plan.val:
+        return Split(train=rows, val=rows[:0], test=rows[:0])
+    none_held = np.zeros(len(rows), np.int64)
+    split = fold_split(none_held, -1, data.groups, data.labels, val=plan.val, seed=plan.seed)
+    return replace(split, notes=(yield from _judged(data, split, plan)))
+
+
+def _judged(data: CellSet, split: Split, plan: SplitPlan) -> Task[tuple[str, ...]]:
+    from napari_cellcls.learn.duplicates import near_duplicates
+
+    near = yield from near_duplicates(data)
+    return refuse_leaks(data, split, near, replace(plan, kind="grouped"))
+
+
+def _check_fold(plan: SplitPlan, fold: int | None) -> None:
+    folds = plan.folds if plan.kind in _FOLDED else 1
+    if fold is not None and not 0 <= fold < folds:
+        raise DataError(
+            "There is no such fold.",
+            code="RECIPE-VALUE",
+            why=f"--fold {fold}; the protocol ({plan.kind}) makes {folds}: 0 to {folds - 1}",
+            remedy="Choose one of them, or change protocol.folds.",
+        )
