@@ -130,3 +130,15 @@ def test_letters_stay_inside_their_cell() -> None:
     drawing.write_marks(raster, cells, np.array([1], np.uint8), ("P",))
     assert raster.any()
     assert (labels[raster > 0] == 3).all()
+
+
+def test_large_cells_get_thicker_lines_and_letters() -> None:
+    small, large, huge = (drawing.coarseness(cells_of(squares((1,), e))) for e in (60, 300, 3000))
+    assert (small, large, huge) == (1.0, 2.0, 3.0)
+    cells = cells_of(squares((1,), edge=300))
+    areas = []
+    for coarse in (1.0, 2.0):
+        raster = np.zeros(cells.labels.shape, np.uint8)
+        drawing.write_marks(raster, cells, np.array([1], np.uint8), ("P",), coarse)
+        areas.append(int((raster > 0).sum()))
+    assert areas[1] > 3 * areas[0] > 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from napari_cellcls.vocabulary import CellsError, Progress, TaskError
-from napari_cellcls.widgets.worker import STOPPED, Job, Runner, guarded, unexpected
+from napari_cellcls.widgets.worker import STOPPED, Courtesy, Job, Runner, guarded, unexpected
 
 from .fakes import counting_to
 
@@ -51,6 +52,22 @@ def failing(error: Exception) -> Any:
 
 def test_a_guarded_job_returns_the_result() -> None:
     assert run_to_end(Job(lambda: counting_to(3))) == 3
+
+
+def test_work_hands_over_sooner_and_puts_the_setting_back() -> None:
+    usual, seen = sys.getswitchinterval(), []
+    inner = Job(lambda: counting_to(2))
+
+    def look() -> None:
+        run_to_end(inner)
+        seen.append(sys.getswitchinterval())
+
+    run_to_end(Job(lambda: counting_to(2, look)))
+    assert seen == [pytest.approx(Courtesy.interval_s)] * 2
+    assert sys.getswitchinterval() == usual
+    with pytest.raises(TaskError):
+        run_to_end(Job(lambda: failing(ValueError("bad"))))
+    assert sys.getswitchinterval() == usual
 
 
 @pytest.mark.parametrize("error", [RuntimeError("deleted"), ValueError("bad"), KeyError("k")])

@@ -29,6 +29,7 @@ _DENSE_ROWS = 1 << 17
 _FEW_CLASSES = 4
 _MOST_MARKS = 2_000
 _SMALLEST_MARKED = 28
+_USUAL_EDGE = 150.0
 
 
 def inner_outline(labels: np.ndarray, width: int = 2) -> np.ndarray:
@@ -129,8 +130,21 @@ def glyph(text: str, height: int) -> np.ndarray:
     return np.asarray(page) > 127
 
 
+def coarseness(cells: Cells) -> float:
+    """Return how much thicker outlines and letters are drawn, 1 to 3, from the size of the cells.
+
+    Cells of several hundred pixels are looked at from far away, where thin lines vanish.
+    """
+    y0, x0, y1, x1 = (cells.table[c].to_numpy(float) for c in COLUMNS.bbox)
+    return float(np.clip(np.median(np.maximum(y1 - y0, x1 - x0)) / _USUAL_EDGE, 1, 3))
+
+
 def write_marks(
-    raster: np.ndarray, cells: Cells, codes: np.ndarray, marks: tuple[str, ...]
+    raster: np.ndarray,
+    cells: Cells,
+    codes: np.ndarray,
+    marks: tuple[str, ...],
+    coarse: float = 1.0,
 ) -> None:
     """Write the letter of its class into each cell of a class raster, near its upper edge.
 
@@ -144,7 +158,7 @@ def write_marks(
         edge = min(y1 - y0, x1 - x0)
         if edge < _SMALLEST_MARKED or not 1 <= code <= len(marks):
             continue
-        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 10, 24)))
+        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 10, 24 * coarse)))
         at = _highest_room(cells.labels[y0:y1, x0:x1] == label, sign.shape)
         if at is not None:
             y, x = y0 + at[0], x0 + at[1]

@@ -39,7 +39,7 @@ class Subject:
     on_light : bool
         The image is a bright field, not fluorescence.
     width : int
-        Of the outlines, pixels.
+        Of the outlines, pixels; of large cells they are drawn wider (``drawing.coarseness``).
     letters : bool
         Whether each cell carries the letter of its class.
     """
@@ -103,12 +103,14 @@ def paint(subject: Subject, before: Picture | None = None) -> Task[Picture]:
     cells = subject.cells
     same = before is not None and before.subject.cells is cells
     yield Progress(0, 3, "Drawing")
+    coarse = drawing.coarseness(cells)
+    width = round(subject.width * coarse)
     outlines = before.outlines if same and before is not None else None
-    if outlines is None or outlines.width != subject.width:
-        outlines = drawing.Outlines.of(cells, subject.width)
+    if outlines is None or outlines.width != width:
+        outlines = drawing.Outlines.of(cells, width)
     ids = before.ids if same and before is not None else compact(cells.labels, cells.ids)
     yield Progress(1, 3, "Drawing")
-    raster = _raster(subject, outlines)
+    raster = _raster(subject, outlines, width, coarse)
     yield Progress(2, 3, "Drawing")
     return Picture(
         subject, outlines, ids, raster, drawing.feature_table(cells, subject.predictions)
@@ -129,15 +131,15 @@ def compact(labels: Any, ids: np.ndarray) -> Any:
     return labels.astype(np.uint16)
 
 
-def _raster(subject: Subject, outlines: drawing.Outlines | None) -> Any:
+def _raster(subject: Subject, outlines: drawing.Outlines | None, width: int, coarse: float) -> Any:
     cells, codes, scheme = subject.cells, subject.codes, subject.scheme
     if outlines is None:
-        lazy = drawing.class_raster(cells.labels, cells.ids, codes, subject.width)
+        lazy = drawing.class_raster(cells.labels, cells.ids, codes, width)
         # napari would compute it in the thread of the window, whole and at every look.
         return np.asarray(lazy) if lazy.size <= _MOST_IN_MEMORY else lazy
     raster = outlines.raster(cells.ids, codes)
     if subject.letters and scheme is not None and subject.predictions is not None:
-        drawing.write_marks(raster, cells, codes, class_marks(scheme.names))
+        drawing.write_marks(raster, cells, codes, class_marks(scheme.names), coarse)
     if outlines.of_left_out is not None:
         raster[outlines.of_left_out & (raster == 0)] = _known(scheme) + 3
     return raster

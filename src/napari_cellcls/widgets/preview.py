@@ -178,7 +178,8 @@ def scale_words(image: Image, session: Session, row: int) -> str:
     edges = crop_edges(spec, y1 - y0, x1 - x0, pixel[0] if pixel else None)
     head = f"{spec.size} × {spec.size} pixels"
     if pixel is None:
-        return f"{head}, each {_pair(*(e / spec.size for e in edges))} image pixels (size in µm unknown)"
+        each = _pair(*(e / spec.size for e in edges))
+        return f"{head}, each {each} image pixel{'s' * (each != '1')} (size in µm unknown)"
     return f"{head}, {_pair(*(e * p / spec.size for e, p in zip(edges, pixel)))} µm/px"
 
 
