@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from napari_cellcls import __version__
 from napari_cellcls.commands import (
+    audit,
     classify,
     console,
     demo,
@@ -69,6 +70,7 @@ app.command()(classify.classify)
 app.add_typer(models.app, name="models")
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
+app.command()(audit.audit)
 app.command()(train.train)
 
 

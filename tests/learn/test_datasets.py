@@ -1,4 +1,4 @@
-"""Labelled sets from the layouts in which people have them."""
+"""Labeled sets from the layouts in which people have them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layouts of labelled sets: detected by themselves, the same names and groups as their authors meant."""
+"""Layouts of labeled sets: detected by themselves, the same names and groups as their authors meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled single-cell images from the layouts in which people have them, decoded once.
+"""Labeled single-cell images from the layouts in which people have them, decoded once.
 
 :func:`open_dataset` finds the layout by itself: malaria and HeLa class folders, class folders in
 general, the HPA table with four files per image, photographs with boxes, and parquet files.

@@ -62,7 +62,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class CellSet:
-    """Labelled crops of one size.
+    """Labeled crops of one size.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""One labelled image from disk as a crop: read, planes chosen, values to 0..255, resized.
+"""One labeled image from disk as a crop: read, planes chosen, values to 0..255, resized.
 
 A picture that cannot be used raises :class:`Unusable` with the reason; callers collect these.
 """

@@ -23,7 +23,7 @@ UNKNOWN_GROUPS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One labelled image on disk.
+    """One labeled image on disk.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Listing:
 
 
 def list_dataset(path: str | Path) -> Listing:
-    """Detect the layout of a labelled set and list it.
+    """Detect the layout of a labeled set and list it.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def list_dataset(path: str | Path) -> Listing:
     path = Path(path)
     if not path.exists():
         raise DataError(
-            "The labelled data are not there.",
+            "The labeled data are not there.",
             code="DATA-MISSING",
             path=path,
             remedy="Check the path.",
@@ -113,7 +113,7 @@ def list_dataset(path: str | Path) -> Listing:
         found = folders.list_folders(path)
     if not found.entries and not found.faults:
         raise DataError(
-            "There is no labelled image.",
+            "There is no labeled image.",
             code="DATA-EMPTY",
             path=path,
             why=f"layout: {found.layout}" + "".join(f"; {note}" for note in found.notes),

@@ -1,4 +1,4 @@
-"""Opening a labelled set: its layout found, its labels checked, its crops decoded once.
+"""Opening a labeled set: its layout found, its labels checked, its crops decoded once.
 
 Everything that would make a training wrong stops here with the names of the offenders; a caller
 that only looks (the audit) may ask for the list of them instead.
@@ -41,7 +41,7 @@ def open_dataset(
     margin: float = 0.0,
     faults: Literal["stop", "list"] = "stop",
 ) -> Task[CellSet]:
-    """Read a labelled set of any known layout; every image becomes one uint8 crop.
+    """Read a labeled set of any known layout; every image becomes one uint8 crop.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def open_dataset(
     """
     spec = InputSpec(size, channels, normalization or Normalization(), frame, margin)
     listing = list_dataset(path)
-    listing, names = _labelled(listing, classes, Path(path))
+    listing, names = _labeled(listing, classes, Path(path))
     crops = yield from decoded(listing, spec, cache)
     found = (*listing.faults, *crops.faults)
     if faults == "stop":
         refuse(found, len(listing.entries), listing.root)
     if not crops.good.any():
-        refuse(found[:1], len(listing.entries), listing.root)
+        refuse(found, len(listing.entries), listing.root)
     return _cell_set(listing, names, crops, found)
 
 
@@ -96,7 +96,7 @@ def refuse(faults: tuple[Fault, ...], total: int, root: Path) -> None:
     )
 
 
-def _labelled(
+def _labeled(
     listing: Listing, wanted: tuple[str, ...] | None, path: Path
 ) -> tuple[Listing, tuple[str, ...]]:
     """Return the listing in the words of the wanted classes, and the classes."""

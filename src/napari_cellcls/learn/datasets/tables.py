@@ -1,4 +1,4 @@
-"""A parquet file with one labelled image per row: encoded bytes, name, label and group.
+"""A parquet file with one labeled image per row: encoded bytes, name, label and group.
 
 The pixels are read batch by batch, so that a table larger than memory can be used.
 """
@@ -37,7 +37,7 @@ def list_table(path: Path) -> Listing:
     except (OSError, ValueError) as error:
         if not _begins_as_parquet(path):
             raise DataError(
-                "This is a file of another kind, not labelled cells.",
+                "This is a file of another kind, not labeled cells.",
                 code="DATA-LAYOUT",
                 path=path,
                 why="it does not begin as a parquet file does",
