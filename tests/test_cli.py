@@ -112,6 +112,8 @@ def test_as_a_module() -> None:
         (["classify", "a.png", "--out", "o", "--model", "malaria"], "Did you mean 'malaria-thin-"),
         (["classify", "a.png", "--out", __file__], "EXPORT-NAME"),
         (["demo", "--out", __file__], "EXPORT-NAME"),
+        (["classify", "", "--out", "o"], "an argument is empty"),
+        (["classify", "a.png", "--out", ""], "is a variable of the shell not set?"),
         (["models", "install", "no.cellpkg"], "MODEL-MISSING"),
         (["models", "show", "HPA"], "Did you mean 'hpa-localization'"),
         (["classify", "a.png", "--out", "o", "--labels", "l.tif", "--find", "smear"], "not both"),
@@ -247,7 +249,9 @@ def test_no_cells_at_all(tmp_path: Path, model: str, capsys: pytest.CaptureFixtu
     assert not tifffile.imread(out / "f.labels.tif").any()
     assert summary(out)["totals"]["without_cells"] == ["f"]
     assert classify(out, model, blank(tmp_path / "g.png"), tmp_path / "f.png", tmp_path / "no") == 4
-    assert "There are no cells in any of the 2 images." in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "There are no cells in any of the 2 images." in said.err
+    assert "2 images: Channel 0 is constant (230), 1 is constant (230), 2 is" in said.err
 
 
 def test_images_without_cells_among_others_are_named(

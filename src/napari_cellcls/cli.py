@@ -132,6 +132,8 @@ def _run(arguments: list[str], log: Path | None) -> int:
 
 
 def _command(arguments: list[str]) -> int:
+    if "" in arguments:  # as a path it would mean the current folder
+        raise typer.BadParameter("an argument is empty; is a variable of the shell not set?")
     try:
         return int(app(args=arguments, standalone_mode=False) or 0)
     except typer.Exit as leave:

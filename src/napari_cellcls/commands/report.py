@@ -46,7 +46,9 @@ def _closing(done: Run, cells: int, out: Path) -> None:
         return
     rate = f" ({cells / done.seconds:,.0f} cells/s)" if cells and done.seconds else ""
     failed = f", {len(done.failures)} failed" if done.failures else ""
-    console.say(f"{_count(count)}, {cells:,} cells in {done.seconds:.1f} s{rate}{failed}")
+    console.say(
+        f"{_count(count)}, {cells:,} cell{'s' * (cells != 1)} in {done.seconds:.1f} s{rate}{failed}"
+    )
     if done.interrupted:
         console.warn("Stopped before the end; every file written is whole.")
     console.say(f"Results in {out}: summary.json, and per image {_endings(done)}")

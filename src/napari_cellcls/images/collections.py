@@ -89,7 +89,8 @@ def find_images(paths: Sequence[str | Path] | str | Path) -> list[ImageRef]:
             code="IMG-NOIMAGES",
             path=os.fspath(named[0]) if len(named) == 1 else None,
             why=found.summary(),
-            remedy=f"Give files ending in {', '.join(SUFFIXES)}, or a folder that holds some.",
+            remedy=f"Give files ending in {', '.join(SUFFIXES)}, or a folder that holds "
+            "some, itself or in its sub-folders (one level down).",
         )
     return list(found.refs)
 

@@ -209,14 +209,17 @@ def _now(pixels: np.ndarray, is_rgb: bool, bits: int | None, path: str) -> Plane
 
 def _plane_doubts(pixels: np.ndarray, is_rgb: bool, value_range: tuple[float, float]) -> list[str]:
     notes = []
+    constant = []
     for i, plane in enumerate(pixels):
         low, high = plane.min(), plane.max()
         if low == high:
-            notes.append(f"Channel {i} is constant ({low:g}): it carries no information.")
+            constant.append(f"{i} is constant ({low:g})")
         elif not is_rgb and high >= value_range[1] and plane.dtype.kind in "iu" and high > 1:
             share = float(np.mean(plane >= value_range[1]))
             if share > _SATURATED_FRACTION and low >= 0:
                 notes.append(f"Channel {i} is saturated in {share:.0%} of its pixels.")
+    if constant:
+        notes.append(f"Channel {', '.join(constant)}: no information.")
     return notes
 
 
