@@ -130,6 +130,7 @@ def test_install_into_a_folder_that_cannot_be_written(folders, tmp_path, monkeyp
     with pytest.raises(ModelError) as caught:
         registry.install(tmp_path / "m.cellpkg")
     assert caught.value.code == "MODEL-FOLDER"
+    assert caught.value.why.startswith("the system says '")
     assert "CELLCLS_HOME" in caught.value.remedy
 
 
