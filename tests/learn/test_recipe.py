@@ -83,6 +83,11 @@ def test_planes_of_the_input() -> None:
     assert gray.inputs == (ChannelRole.GRAY,) and gray.job().params["channels"] == 1
 
 
+def test_only_networks_that_merge_take_merged_planes() -> None:
+    with pytest.raises(DataError, match="rgb_merge; malaria_cnn takes them as they are"):
+        parse_recipe(_with(input={"size": 50, "channels": "rgb_merge"})).job()
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [

@@ -29,7 +29,7 @@ from napari_cellcls.learn.job import (
 from napari_cellcls.learn.protocols import SplitPlan
 from napari_cellcls.learn.recipe_errors import explain
 from napari_cellcls.learn.recipe_files import find_recipe, read_content
-from napari_cellcls.vocabulary import RGB_ROLES, ChannelRole, CropSpec, Normalization
+from napari_cellcls.vocabulary import RGB_ROLES, ChannelRole, CropSpec, DataError, Normalization
 
 _HPA_ROLES = (
     ChannelRole.MICROTUBULES,
@@ -225,6 +225,14 @@ class Recipe(_Part):
 
         own = {"size": self.input.size, "channels": len(self.inputs)}
         params = {**own, **self.architecture.params}
+        layers = networks.plan(self.architecture.id, params).layers
+        if self.input.channels == "rgb_merge" and not any(x.kind == "mix" for x in layers):
+            raise DataError(
+                "The network of the recipe does not merge its planes.",
+                code="RECIPE-VALUE",
+                why=f"input.channels: rgb_merge; {self.architecture.id} takes them as they are",
+                remedy="Write input.channels: rgby, or choose hpa_vgg16 or hpa_inception_resnet_v2.",
+            )
         return Job(
             architecture=self.architecture.id,
             params=networks.full_params(self.architecture.id, params),
