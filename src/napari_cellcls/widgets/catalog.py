@@ -35,10 +35,9 @@ class Catalog(QObject):
         self._runner = Runner(self)
         self._runner.succeeded.connect(self._on_surveyed)
         self._runner.failed.connect(self._on_failed)
-        self.reload()
 
     def reload(self) -> None:
-        """Read the list of models again."""
+        """Read the list of models (again)."""
         from napari_cellcls.models import registry
 
         found = registry.entries()

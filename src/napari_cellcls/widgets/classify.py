@@ -63,10 +63,27 @@ class ClassifyWidget(QWidget):
             napari_viewer, self.session, self.controller.layers, self.input_card, self
         )
         self._connect()
+        # The dock shows at once; what takes a while to read follows, one part per turn.
+        self._opening = iter((self._read_models, self._begin, self._look_for_engines))
+        self._turn = QTimer(self)
+        self._turn.setInterval(0)
+        self._turn.timeout.connect(self._open_further)
+        self._turn.start()
+
+    def _open_further(self) -> None:
+        step = next(self._opening, None)
+        if step is None:
+            self._turn.stop()
+        else:
+            step()
+
+    def _read_models(self) -> None:
+        self.controller.catalog.reload()
         self._render_models()
-        self.controller.refresh_choices()
+
+    def _begin(self) -> None:
+        self.controller.begin()
         self._render_all()
-        QTimer.singleShot(50, self._look_for_engines)
 
     def changeEvent(self, event: QEvent) -> None:
         """Stop working when napari takes the dock away: it sends no close event (napari#8071)."""
@@ -75,6 +92,7 @@ class ClassifyWidget(QWidget):
             self.controller.retire()
             self.hover.retire()
             self._soon.stop()
+            self._turn.stop()
             self.viewer.dims.events.current_step.disconnect(self._on_step)
 
     def _lay_out(self) -> None:

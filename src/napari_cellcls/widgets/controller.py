@@ -48,7 +48,7 @@ class Controller(QObject):
         self.choice: choices.ImageChoice | None = None
         self.labels_layer: Any = None
         self._plane: tuple[int, ...] = ()
-        self._end_text, self._retired = "", False
+        self._end_text, self._begun, self._retired = "", False, False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
@@ -80,8 +80,13 @@ class Controller(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a task runs or its result is not drawn yet."""
-        return self.runner.running or self.layers.busy
+        """Whether the dock is opening, a task runs, or its result is not drawn yet."""
+        return not self._begun or self.runner.running or self.layers.busy
+
+    def begin(self) -> None:
+        """Start with the image at hand, once the models are known."""
+        self._begun = True
+        self.refresh_choices()
 
     def retire(self) -> None:
         """Stop what runs and react to nothing more; what is drawn stays in the viewer."""
@@ -99,6 +104,8 @@ class Controller(QObject):
 
     def refresh_choices(self) -> None:
         """Bring the menus in line with the viewer's layers; pick an image when there is none."""
+        if not self._begun:
+            return
         found = choices.image_choices(self.viewer.layers)
         if self.choice not in found:
             if self.choice is not None and self.runner.running:
@@ -249,6 +256,10 @@ class Controller(QObject):
         self.view.run.show_progress(step)
 
     def _on_succeeded(self, result: object) -> None:
+        if self.choice is None or any(
+            layer not in self.viewer.layers for layer in self.choice.layers
+        ):
+            return  # the image was removed while this result waited in the queue
         try:
             if isinstance(result, Outcome):
                 self.session.accept(result)
