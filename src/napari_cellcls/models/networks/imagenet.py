@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cellcls.models import networks, places
-from napari_cellcls.models.networks.base import ImageNet
 from napari_cellcls.models.plan import WeightSpec, assign
 from napari_cellcls.vocabulary import ModelError
 
@@ -117,18 +116,20 @@ def read(path: Path, arch_id: str, params: Mapping[str, Any]) -> dict[str, np.nd
             raise _unusable(path, f"layer {layer!r} is missing or has other weights")
         for (name, (shape, _)), array in zip(spec.items(), arrays, strict=True):
             if name.endswith(f"{source.first}/kernel"):
-                array = _for_planes(array, shape[2], source)
-            if array.shape != shape or not np.isfinite(array).all():
-                raise _unusable(path, f"{name} is {array.shape}, the network needs {shape}")
+                array = _for_planes(array, shape[2], source.bgr)
+            if array.shape != shape:
+                raise _unusable(path, f"{name[5:]} is {array.shape}, the network needs {shape}")
+            if not np.isfinite(array).all():
+                raise _unusable(path, f"{name[5:]} holds numbers that are not finite")
             result[name] = array
     return result
 
 
-def _for_planes(kernel: np.ndarray, planes: int, source: ImageNet) -> np.ndarray:
+def _for_planes(kernel: np.ndarray, planes: int, bgr: bool) -> np.ndarray:
     """Return the first kernel ``(Y, X, planes, filters)`` for images with more planes than three."""
     if kernel.ndim != 4 or kernel.shape[2] != 3:
         return kernel
-    rgb = kernel[:, :, ::-1] if source.bgr else kernel
+    rgb = kernel[:, :, ::-1] if bgr else kernel
     more = np.repeat(rgb.mean(axis=2, keepdims=True), planes - 3, axis=2)
     return np.ascontiguousarray(np.concatenate([rgb, more], axis=2))
 

@@ -6,7 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from napari_cellcls.models.networks.base import Architecture, ImageNet, Params
+from napari_cellcls.models.networks.base import (
+    Architecture,
+    ColorChannels,
+    ImageNet,
+    Params,
+    three_planes,
+)
 from napari_cellcls.models.plan import Plan
 
 
@@ -18,10 +24,10 @@ class EfficientNetLite0Params(Params):
 
 
 class MobileNetV2Params(Params):
-    """Numbers of ``mobilenet_v2``; channels are always red, green, blue."""
+    """Numbers of ``mobilenet_v2``, with 1, 3 or 4 channels (see :func:`three_planes`)."""
 
     size: Annotated[int, Field(ge=32, le=512)] = 224
-    channels: Annotated[int, Field(ge=3, le=3)] = 3
+    channels: ColorChannels = 3
 
 
 # Stages of EfficientNet-Lite0 (Tan and Le 2019, arXiv 1905.11946, and the "lite" variant of the same
@@ -82,7 +88,7 @@ _MOBILENET_STAGES = (
 def _mobilenet_v2(p: MobileNetV2Params) -> Plan:
     """Make MobileNetV2 to its feature vector; layer names are those of Keras, for its weights."""
     plan = Plan((p.size, p.size, p.channels))
-    x = plan.add("rescale", "scaling", "input", scale=(2.0,), offset=(-1.0,))
+    x = plan.add("rescale", "scaling", three_planes(plan), scale=(2.0,), offset=(-1.0,))
     start = len(plan.layers)
     x = plan.add("conv", "Conv1", x, filters=32, kernel=3, stride=2)
     x = plan.add("norm", "bn_Conv1", x)

@@ -10,7 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from napari_cellcls.models.networks.base import Architecture, Channels, Params
+from napari_cellcls.models.networks.base import (
+    Architecture,
+    Channels,
+    ColorChannels,
+    Params,
+    three_planes,
+)
 from napari_cellcls.models.plan import Plan
 
 
@@ -23,10 +29,10 @@ class MalariaCnnParams(Params):
 
 
 class HelaAllconvParams(Params):
-    """Numbers of ``hela_allconv``."""
+    """Numbers of ``hela_allconv``, with 1, 3 or 4 channels (see :func:`three_planes`)."""
 
     size: Annotated[int, Field(ge=8, le=512)] = 32
-    channels: Channels = 3
+    channels: ColorChannels = 3
 
 
 class HelaCnnL2Params(Params):
@@ -88,7 +94,7 @@ def _hela_allconv(p: HelaAllconvParams) -> Plan:
     and can be swapped, so mean first and dense head second give the same logits.
     """
     plan = Plan((p.size, p.size, p.channels))
-    x = "input"
+    x = three_planes(plan)
     steps = ((96, 1, 0.2), (96, 1, 0.0), (96, 2, 0.5), (192, 1, 0.0), (192, 1, 0.0), (192, 2, 0.5))
     for i, (filters, stride, drop) in enumerate(steps, start=1):
         x = _conv_relu(plan, str(i), x, filters=filters, kernel=3, stride=stride)

@@ -6,46 +6,45 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from napari_cellcls.models.networks.base import Architecture, ImageNet, Params
+from napari_cellcls.models.networks.base import (
+    Architecture,
+    ColorChannels,
+    ImageNet,
+    Params,
+    three_planes,
+)
 from napari_cellcls.models.networks.resnet import imagenet_scaling
 from napari_cellcls.models.plan import Plan
 
-# Rows: red, green, blue, yellow; columns: the red, green and blue that the network sees.
-_RGBY_TO_RGB = ((0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5), (0.5, 0.5, 0.0))
-
 
 class Vgg16Params(Params):
-    """Numbers of ``vgg16``.
+    """Numbers of ``vgg16``, with 1, 3 or 4 channels (see :func:`three_planes`).
 
     ``hidden`` is the width of a dense layer on the features, trained while they are frozen; 0 for
     none. The embedding is then that layer, else the 512 features.
     """
 
     size: Annotated[int, Field(ge=32, le=512)] = 50
-    channels: Annotated[int, Field(ge=3, le=3)] = 3
+    channels: ColorChannels = 3
     hidden: Annotated[int, Field(ge=0, le=1024)] = 0
 
 
 class HpaWrapParams(Params):
     """Numbers of the published HPA classifiers around an ImageNet network.
 
-    With 4 ``channels`` (red, green, blue, yellow) they are merged to three inside the network:
-    ((R+Y)/2, (G+Y)/2, B/2). ``kernel`` is the edge of the extra convolution: 1 in the published
-    summary, 3 in its code.
+    Four channels (red, green, blue, yellow) are merged to three inside, as published. ``kernel``
+    is the edge of the extra convolution: 1 in the published summary, 3 in its code.
     """
 
     size: Annotated[int, Field(ge=75, le=320)] = 299
-    channels: Annotated[int, Field(ge=3, le=4)] = 4
+    channels: ColorChannels = 4
     kernel: Literal[1, 3] = 1
 
 
 def hpa_front(p: HpaWrapParams) -> tuple[Plan, str]:
     """Begin a published HPA classifier: the RGBY merge and the batch normalization."""
     plan = Plan((p.size, p.size, p.channels))
-    x = "input"
-    if p.channels == 4:
-        x = plan.add("mix", "rgb_merge", x, matrix=_RGBY_TO_RGB)
-    return plan, plan.add("norm", "input_norm", x)
+    return plan, plan.add("norm", "input_norm", three_planes(plan))
 
 
 def hpa_back(plan: Plan, x: str, kernel: int) -> None:
@@ -61,7 +60,7 @@ def hpa_back(plan: Plan, x: str, kernel: int) -> None:
 
 def _vgg16(p: Vgg16Params) -> Plan:
     plan = Plan((p.size, p.size, p.channels))
-    x = _body(plan, imagenet_scaling(plan, "input"))
+    x = _body(plan, imagenet_scaling(plan, three_planes(plan)))
     x = plan.add("average", "features", x)
     if p.hidden:
         x = plan.add("dense", "embedding", x, filters=p.hidden, bias=True)
