@@ -17,7 +17,7 @@ from napari_cellcls.learn.datasets import (
     list_dataset,
     open_dataset,
 )
-from napari_cellcls.learn.datasets.known import hela_class
+from napari_cellcls.learn.datasets.known import antibody_of, hela_class
 from napari_cellcls.vocabulary import DataError, Normalization, finish
 from tests.learn import sets
 
@@ -74,6 +74,14 @@ def test_groups_may_be_given(tmp_path: Path) -> None:
     (root / "groups.csv").write_text("\n".join(lines))
     data = _open(root)
     assert set(data.groups) == {"dish 0", "dish 1"} and data.group_kind == "group"
+
+
+@pytest.mark.parametrize(
+    ("image_id", "antibody"),
+    [("10580_1610_C1_1", "10580"), ("11651_1732_F3_13_cr580610dc203b9", "11651"), ("00070df0-bbc3", "")],
+)  # fmt: skip
+def test_antibodies_in_ids(image_id: str, antibody: str) -> None:
+    assert antibody_of(image_id) == antibody
 
 
 def test_hpa_table_with_four_files_per_image(tmp_path: Path) -> None:

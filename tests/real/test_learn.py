@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cellcls.learn.datasets import open_dataset
+from napari_cellcls.learn.datasets import BLOOD_CLASSES, open_dataset
+from napari_cellcls.learn.datasets.known import antibody_of
+from napari_cellcls.learn.protocols import SplitPlan, make_split
+from napari_cellcls.learn.sides import SIDES, fractions, listed_sides, stratified_sides
 from napari_cellcls.learn.splits import check_leaks, grouped_folds
 from napari_cellcls.vocabulary import finish
 
@@ -68,3 +71,51 @@ def test_folders_as_published_are_the_same_cells(shared_data: Path, tmp_path: Pa
     for field in ("names", "labels", "groups", "images"):
         ours, theirs = (getattr(d, field)[o] for d, o in zip((folders, parquet), order))
         assert np.array_equal(ours, theirs), field
+
+
+def test_no_malaria_crop_is_a_copy_and_every_protocol_splits_the_set(shared_data: Path) -> None:
+    data = finish(open_dataset(shared_data / "malaria_nih_50px.parquet", size=50))
+    assert len(np.unique(data.hashes())) == len(data)
+    published = finish(make_split(data, SplitPlan("random", val=0.2)))
+    assert [len(r) for r in published.sides().values()] == [17_636, 4_410, 5_512]
+    assert (
+        "100.0 % of the test images have their patient on the training side" in published.notes[0]
+    )
+    for kind in ("grouped", "stratified"):
+        split = finish(make_split(data, SplitPlan(kind, test=0.2, val=0.2)))  # type: ignore[arg-type]
+        assert split.notes == ()
+        for rows in split.sides().values():
+            assert abs((data.labels[rows] == 0).mean() - 0.5) < 0.01
+
+
+def test_blood_cells_are_grouped_by_photograph(shared_data: Path) -> None:
+    data = finish(open_dataset(shared_data / "bccd", size=32))
+    assert data.counts == {"RBC": 3348, "WBC": 301, "Platelets": 292}
+    assert data.classes == BLOOD_CLASSES and len(np.unique(data.groups)) == 292
+    assert "BloodImage_00338#12, BloodImage_00343#3" in data.notes[0]
+    split = finish(make_split(data, SplitPlan("stratified", test=0.2, val=0.1)))
+    for k in range(3):
+        of_class = data.labels == k
+        assert abs((data.labels[split.test] == k).sum() / of_class.sum() - 0.2) < 0.02
+
+
+def test_antibodies_of_the_atlas_split_evenly_and_as_published(shared_data: Path) -> None:
+    import pandas as pd
+
+    table = pd.read_csv(shared_data / "hpa" / "hpav18.csv.gz")
+    groups = np.array([antibody_of(i) for i in table["Id"]])
+    assert len(np.unique(groups)) == 12_815 and (groups != "").all()
+    labels = np.zeros((len(table), 28), np.uint8)
+    for row, target in enumerate(table["Target"].astype(str)):
+        labels[row, [int(n) for n in target.split()]] = 1
+    side = stratified_sides(groups, labels, fractions(0.15, 0.15))
+    test = labels[side == "test"].sum(0) / labels.sum(0)
+    assert np.abs(test - 0.15).max() < 0.025
+    names = {"training": "train", "validation": "valid", "test": "test"}
+    lists = {
+        s: tuple((shared_data / "hpa" / f"antibodies_{names[s]}.txt").read_text().split())
+        for s in SIDES
+    }
+    published = listed_sides(groups, lists)
+    assert {s: int((published == s).sum()) for s in SIDES}["test"] > 10_000
+    check_leaks({s: np.flatnonzero(published == s) for s in SIDES}, groups=groups)

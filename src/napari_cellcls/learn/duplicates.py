@@ -19,6 +19,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from napari_cellcls.files import atomic_path
 from napari_cellcls.learn.datasets import CellSet
@@ -104,7 +105,10 @@ def near_pairs(images: np.ndarray, threshold: float = NEAR) -> Task[Near]:
     best: dict[tuple[int, int], float] = {}
     for step, (flip, quarter) in enumerate(_TURNS, start=1):
         turned = _turned(thumbs, flip, quarter).reshape(n, -1)
-        for rows, columns in _close(low, ((turned - center) @ axes).astype(np.float32), threshold):
+        # Blocks this small only make the threads of the matrix product wait for each other.
+        with threadpool_limits(1, "blas"):
+            close = list(_close(low, ((turned - center) @ axes).astype(np.float32), threshold))
+        for rows, columns in close:
             true = np.linalg.norm(flat[rows] - turned[columns], axis=1)
             for a, b, d in zip(rows, columns, true):
                 if d <= threshold and np.any(flat[a]) and d < best.get((int(a), int(b)), np.inf):

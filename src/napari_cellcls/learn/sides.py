@@ -63,7 +63,8 @@ def stratified_sides(
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, ECML PKDD) over groups: the
     class with the fewest images left is placed first, its largest groups first, each on the side
-    that lacks that class most. Works with one label per image and with several.
+    where all classes then fill all sides most evenly. Works with one label per image and with
+    several.
 
     Parameters
     ----------
@@ -87,12 +88,13 @@ def stratified_sides(
     counts = _counts(inverse, np.asarray(labels), len(names))
     sides = list(shares)
     share = np.array([shares[s] for s in sides])
-    lacking = share[:, None] * counts.sum(0)
+    wanted = share[:, None] * np.maximum(counts.sum(0), 1)
+    filled = np.zeros_like(wanted)
     side = np.full(len(names), -1)
 
     def place(group: int, where: int) -> None:
         side[group] = where
-        lacking[where] -= counts[group]
+        filled[where] += counts[group]
 
     for group, name in enumerate(names.tolist()):
         if known and known.get(name) in shares:
@@ -105,9 +107,7 @@ def stratified_sides(
         column = int(np.where(left > 0, left, np.inf).argmin())
         having = free[counts[free, column] > 0]
         for group in having[np.lexsort((ties[having], -counts[having, column]))]:
-            # The side that lacks this class most; among equals the one that lacks images most.
-            order = np.lexsort((-lacking[:, -1], -np.round(lacking[:, column], 9), share <= 0))
-            place(int(group), int(order[0]))
+            place(int(group), _evenest(filled, counts[group], wanted, share))
     return np.asarray(np.array(sides)[side][inverse])
 
 
@@ -156,6 +156,18 @@ def _key(name: str) -> str:
 
 def _draw(name: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]) / 2**64
+
+
+def _evenest(filled: np.ndarray, group: np.ndarray, wanted: np.ndarray, share: np.ndarray) -> int:
+    """Return the side where adding a group leaves the sides filled most evenly, ``(S, K)`` arrays."""
+    open_sides = np.flatnonzero(share > 0)
+    trial = np.repeat(filled[None, open_sides], len(open_sides), axis=0)
+    trial[np.arange(len(open_sides)), np.arange(len(open_sides))] += group
+    ratio = trial / wanted[open_sides]
+    weight = share[open_sides, None]
+    mean = (ratio * weight).sum(1, keepdims=True)
+    uneven = ((ratio - mean) ** 2 * weight).sum((1, 2))
+    return int(open_sides[np.argmin(np.round(uneven, 15))])
 
 
 def _counts(group: np.ndarray, labels: np.ndarray, n_groups: int) -> np.ndarray:

@@ -49,8 +49,8 @@ _SLIDE_IMAGE = re.compile(r"(.+)_cell_\d+$")
 _DATE = re.compile(r"_IMG_(\d{8})_")
 # Files of the HeLa set as its authors named them: r06aug97.h4b4.03--1---2 (date, probe, field).
 _HELA_FILE = re.compile(r"(r?\d{2}[a-z]{3}\d{2})\.([a-z0-9]+)\.(\d+)(?:-|\.|$)", re.IGNORECASE)
-# HPAv18 ids: antibody_plate_well_field.
-_HPA_ID = re.compile(r"(\d+)_(\w+)_([A-Z]\d+)_(\d+)$")
+# HPAv18 ids: antibody_plate_well_field, some with the name of a crop behind.
+_HPA_ID = re.compile(r"(\d+)_[a-zA-Z0-9]+_[A-Z]\d+_\d+(?:_\w+)?$")
 
 
 def plain(name: str) -> str:
