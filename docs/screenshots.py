@@ -51,9 +51,7 @@ def shoot(name: str, sample: str, zoom: float) -> None:
     settle()
     viewer.reset_view()
     viewer.scene.camera.zoom *= zoom
-    wait_until(
-        lambda: not widget.controller.busy and bool(widget.controller.catalog.reports)
-    )
+    wait_until(lambda: not widget.controller.busy and bool(widget.controller.catalog.reports))
     settle()
     save(viewer, IMAGES / f"widget_{name}_before.png")
     widget.run.classify_button.click()
