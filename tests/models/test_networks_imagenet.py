@@ -125,6 +125,14 @@ def test_words_for_a_random_start(keras_home):
     )
 
 
+def test_the_weights_of_blank_are_the_start_of_efficientnet_lite0():
+    found = imagenet._bundled()
+    spec = networks.weight_spec("efficientnet_lite0", {"size": 224})
+    assert {name: array.shape for name, array in found.items()} == {
+        name: shape for name, (shape, _) in spec.items()
+    }
+
+
 def test_planes_are_put_in_order_red_green_blue(tmp_path):
     layers = vgg_layers()
     write_file(tmp_path / "vgg.h5", layers)

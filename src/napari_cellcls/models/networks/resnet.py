@@ -11,6 +11,7 @@ from napari_cellcls.models.plan import Plan
 
 # Mean red, green and blue of ImageNet in 0..255, which its ResNet and VGG weights expect removed.
 MEANS = (123.68, 116.779, 103.939)
+_EPSILON = 1.001e-5
 
 
 class CellResnetParams(Params):
@@ -107,9 +108,6 @@ def _resnet(p: ResNetParams, blocks: tuple[int, ...]) -> Plan:
     plan.mark_trunk(start)
     plan.add("average", "embedding", x)
     return plan
-
-
-_EPSILON = 1.001e-5
 
 
 def _bottleneck(plan: Plan, name: str, x: str, filters: int, stride: int) -> str:
