@@ -204,3 +204,9 @@ def test_a_random_split_shares_patients_but_no_image(data: Path, tmp_path: Path)
     recipe = parse_recipe(toy.recipe_content())
     split = finish(split_of(recipe, cells, 1))
     assert not set(cells.groups[split.train]) & set(cells.groups[split.test])
+
+
+def test_a_run_can_be_stopped_while_the_data_are_read(data: Path, tmp_path: Path) -> None:
+    toy.write_recipe(tmp_path / "toy.yaml")
+    code, events = train(data, tmp_path / "toy.yaml", tmp_path / "run", stopped=lambda: True)
+    assert code == 130 and [e["event"] for e in events] == ["stopped"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from napari_cellcls.commands import console
+from napari_cellcls.vocabulary import Task
+
+_EPOCH = re.compile(r"epoch \d+/\d+: ")
 
 
 def train(
@@ -41,15 +45,32 @@ def train(
 ) -> None:
     """Train a network by a recipe, in a process of its own; Ctrl+C keeps a checkpoint."""
     from napari_cellcls.learn.process import TrainingRequest, training
+    from napari_cellcls.learn.recipe import read_recipe
 
     changes = tuple(change or ())
+    read_recipe(recipe, changes).job()  # mistakes are told before TensorFlow is loaded
     request = TrainingRequest(recipe, data, out, fold, resume, changes)
     try:
-        done = console.follow(training(request, console.warn), "Training")
+        done = console.follow(told(training(request, console.warn)), "Training")
     except KeyboardInterrupt:
-        console.warn(f"Stopped; the last checkpoint is kept. Go on with: {again(request)}")
-        raise typer.Exit(130) from None
+        console.warn(f"What was trained is kept. Go on with: {again(request)}")
+        raise
     show(done)
+
+
+def told(task: Task[dict[str, Any]]) -> Task[dict[str, Any]]:
+    """Pass a training on, and leave a line in the terminal for every epoch."""
+    try:
+        while True:
+            try:
+                step = next(task)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            if _EPOCH.match(step.message):
+                console.err().print(step.message, style="dim", markup=False)
+            yield step
+    finally:
+        task.close()
 
 
 def again(request: Any) -> str:

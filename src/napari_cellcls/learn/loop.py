@@ -22,7 +22,7 @@ from napari_cellcls.learn.checkpoint import Checkpoints
 from napari_cellcls.learn.classifier import as_float, build_classifier, logits_of, to_device
 from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
 from napari_cellcls.learn.losses import better, counted_scores, scores_of
-from napari_cellcls.learn.steps import Optimizing, learning_rate, start
+from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed, start
 from napari_cellcls.vocabulary import DataError
 
 _SAVE_EVERY_S = 300.0
@@ -106,6 +106,7 @@ class Loop:
             rate = learning_rate(self.phase, at, steps)
             targets = self.targets[rows]
             weights = balance.sample_weights(targets, self.class_weights, self.job.multi_label)
+            reseed(self.spec.seed, self.epoch, self.step)
             loss, counts = self.optimizing.learn(self._crops(rows), targets, weights, rate)
             if not np.isfinite(loss):
                 raise DataError(
@@ -235,7 +236,8 @@ class Loop:
             return
         value = entry[self.spec.checkpoint.monitor]
         if better(self.spec.checkpoint.monitor, value, self.best[0] if self.best else None):
-            self.best = (value, self.model.get_weights())
+            # Copies: in PyTorch these arrays are the live weights.
+            self.best = (value, [np.array(w) for w in self.model.get_weights()])
             if self.checkpoints:
                 self.best_file = self.checkpoints.save_best(_numbered(self.best[1]), self.epoch)
 
@@ -295,7 +297,8 @@ class _Swapped:
         if self.weights is not None:
             self.own = [_copy(w.value) for w in self.model.weights]
             for variable, value in zip(self.model.weights, self.weights):
-                variable.assign(value)
+                # A copy: JAX gives the memory of an assigned value away.
+                variable.assign(_copy(value))
 
     def __exit__(self, *_: object) -> None:
         if self.weights is not None:
@@ -317,7 +320,7 @@ def _shorten_statistics(model: Any, steps: int) -> None:
 def _copy(value: Any) -> Any:
     from keras import ops
 
-    return ops.stop_gradient(value) * 1.0
+    return ops.stop_gradient(ops.convert_to_tensor(value)) * 1.0
 
 
 def _numpy(value: Any) -> np.ndarray:

@@ -111,7 +111,7 @@ def training(
         note(
             f"{'The process was killed, probably for memory' if killed else 'The memory did not suffice'}"
             f" with {tried} cells at once: going on with {micro} at once, gradients summed. Batch "
-            "normalization sees the smaller groups; everything else is the same."
+            "normalization and dropout see the smaller groups; everything else is the same."
         )
 
 

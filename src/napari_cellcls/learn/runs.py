@@ -35,6 +35,10 @@ WEIGHTS, SCORES, RUN, PACKAGE = "weights.safetensors", "scores.npz", "run.json",
 Say = Callable[..., None]
 
 
+class _StoppedError(Exception):
+    """The user stopped while the data were read."""
+
+
 def train_command(
     options: argparse.Namespace, stream: TextIO, stopped: Callable[[], bool] = lambda: False
 ) -> int:
@@ -63,6 +67,9 @@ def train_command(
 
     try:
         return _train(options, say, stopped)
+    except _StoppedError:
+        say(event="stopped", folder=str(options.out))
+        return 130
     except MemoryShort as error:
         say(event="memory", micro_batch=error.micro_batch, why=error.why)
         return 5
@@ -80,6 +87,8 @@ def train_command(
 
 def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -> int:
     def show(at: Progress) -> None:
+        if stopped():
+            raise _StoppedError
         say(event="progress", **asdict(at))
 
     started = time.time()

@@ -1,7 +1,8 @@
 """One step of a training: learning rate, optimizer of a phase, frozen layers, batches in parts.
 
 A batch too large for the memory is computed in parts whose gradients are summed: the step is the
-same as with the whole batch, except that batch normalization sees the parts one by one.
+same as with the whole batch, except that batch normalization sees the parts one by one, and that
+dropout draws for each of them.
 """
 
 from __future__ import annotations
@@ -130,6 +131,20 @@ def start(backbone: Any, job: Job) -> str:
 
     wanted = job.pretrained == "imagenet"
     return imagenet.start(backbone, job.architecture, job.params, wanted=wanted)
+
+
+def reseed(seed: int, epoch: int, step: int) -> None:
+    """Let the random numbers of a step follow from its place in the training.
+
+    Keras keeps the state of dropout among the variables of the model, so that checkpoints hold it;
+    with PyTorch it is PyTorch's own.
+    """
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.manual_seed(int(np.random.SeedSequence((seed, epoch, step)).generate_state(1)[0]))
 
 
 def _optimizer(job: Job, phase: Phase, parts: int) -> Any:
