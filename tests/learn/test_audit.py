@@ -61,10 +61,10 @@ def test_what_was_planted_is_named(spoiled: Path) -> None:
     unreadable = by_code["DATA-UNREADABLE", "stop"]
     assert len(unreadable.names) == 1 and unreadable.names[0].startswith("C0P1thinF_")
     leak = by_code["DATA-LEAK", "stop"]
-    assert leak.what.startswith("1 of these pairs are of two groups (patient)")
+    assert leak.what == "Copies in two groups (patient): 1 pair; training would stop."
     assert "C0P1" in leak.names[0] and "C5P1" in leak.names[0]
     doubts = [f.what for f in found.findings if f.code == "DATA-DUPLICATE"]
-    assert any("have different labels" in what for what in doubts)
+    assert any("different labels: 1 pair" in what for what in doubts)
     assert found.stops and len(found.data) == 95
 
 
@@ -76,11 +76,11 @@ def test_groups_and_small_classes_are_judged(tmp_path: Path) -> None:
             image = Image.fromarray(sets.texture(i + 900 * (label == "b"), 24))
             image.save(root / label / f"{label}{i}.png")
     whats = " ".join(f.what for f in _look(root).findings)
-    assert "1 classes have fewer than 20 images" in whats and "random split flatters" in whats
+    assert "Fewer than 20 images: 1 class;" in whats and "random split flatters" in whats
     lines = [f"a{i}.png,dish {i % 2}" for i in range(30)] + [f"b{i}.png,dish 0" for i in range(5)]
     (root / "groups.csv").write_text("\n".join(lines))
     whats = " ".join(f.what for f in _look(root).findings)
-    assert "Only 2 groups" in whats and "1 classes come from a single group" in whats
+    assert "Only 2 groups" in whats and "From a single group: 1 class;" in whats
     assert "holds 57 % of the images: dish 0" in whats
 
 
@@ -157,7 +157,7 @@ def test_the_command_writes_page_and_numbers(
     assert cli.main(["audit", str(spoiled), "--out", str(tmp_path / "out"), "--size", "24"]) == 3
     out = capsys.readouterr().out
     assert "95 images of 2 classes, 6 groups (patient); malaria class folders" in out
-    assert "1 images cannot be read; training would stop." in out
+    assert "Cannot be read: 1 image; training would stop." in out
     numbers = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert numbers["images"] == 95 and numbers["near_duplicates"] == 1
     assert (tmp_path / "out" / "audit.html").stat().st_size > 10_000

@@ -84,6 +84,15 @@ def test_antibodies_in_ids(image_id: str, antibody: str) -> None:
     assert antibody_of(image_id) == antibody
 
 
+def test_sides_may_be_given(tmp_path: Path) -> None:
+    root = sets.write_hpa(tmp_path, TARGETS)
+    (root / "sides.csv").write_text("group,side\nHPA010580,train\n7,Valid\n")
+    assert _open(root).sides == {"HPA010580": "training", "7": "validation"}
+    (root / "sides.csv").write_text("7,left\n")
+    with pytest.raises(DataError, match="group 7: 'left'"):
+        _open(root)
+
+
 def test_hpa_table_with_four_files_per_image(tmp_path: Path) -> None:
     data = _open(sets.write_hpa(tmp_path, TARGETS), channels="rgby")
     assert data.classes == HPA_CLASSES and data.multi_label

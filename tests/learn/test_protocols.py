@@ -136,9 +136,13 @@ def test_another_column_may_group() -> None:
 
 def test_an_earlier_split_is_kept_and_lists_are_followed() -> None:
     data = sets.cell_set(60, groups=12)
-    known = {"C3": "test", "C4": "test", "C5": "validation"}
-    split = finish(make_split(data, SplitPlan("stratified", test=0.25, val=0.25, known=known)))
+    with pytest.raises(DataError, match=r"there is no sides\.csv"):
+        finish(make_split(data, SplitPlan("listed")))
+    data = replace(data, sides={"C3": "test", "C4": "test", "C5": "validation"})
+    split = finish(make_split(data, SplitPlan("stratified", test=0.25, val=0.25)))
     assert {"C3", "C4"} <= set(data.groups[split.test]) and "C5" in data.groups[split.val]
+    listed = finish(make_split(data, SplitPlan("listed")))
+    assert set(data.groups[listed.test]) == {"C3", "C4"} and len(listed.train) == 45
     lists = {"training": ("C0", "C1"), "test": ("C2",), "validation": ("C3",)}
     split = finish(make_split(data, SplitPlan("listed", lists=lists)))
     assert set(data.groups[split.test]) == {"C2"} and "C11" in data.groups[split.train]

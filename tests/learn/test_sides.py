@@ -86,6 +86,15 @@ def test_published_lists() -> None:
     assert side.tolist() == ["training", "test", "training", "training", "test"]
 
 
+def test_only_antibodies_are_known_by_their_number() -> None:
+    lists = {"training": ("dish 1",), "test": ("plate 1", "C1")}
+    side = listed_sides(["plate 1", "dish 1", "C1", "C01"], lists)
+    assert side.tolist() == ["test", "training", "test", "training"]
+    shares = fractions(0.5, 0.0)
+    kept = stratified_sides(["10580", "7"], np.array([0, 0]), shares, known={"HPA010580": "test"})
+    assert kept[0] == "test"
+
+
 def test_a_group_in_two_lists_is_named() -> None:
     with pytest.raises(DataError, match="2 is in training and in test") as error:
         listed_sides(["2"], {"training": ("HPA000002",), "test": ("HPA000002",)})

@@ -24,9 +24,9 @@ _LARGE_GROUP = 0.25
 _SAMPLED = 2000
 _CHUNK = 256
 _FAULTS = {
-    "DATA-UNREADABLE": "cannot be read",
-    "DATA-CHANNEL": "lack a channel",
-    "DATA-LABEL": "have a label that is no class",
+    "DATA-UNREADABLE": "Cannot be read",
+    "DATA-CHANNEL": "A channel is missing",
+    "DATA-LABEL": "The label is no class",
 }
 
 
@@ -136,6 +136,12 @@ def plane_names(planes: int) -> tuple[str, ...]:
     return ("gray",) if planes == 1 else ("red", "green", "blue", "yellow")[:planes]
 
 
+def count(n: int, what: str) -> str:
+    """Return ``1 image``, ``2 images``, ``2 classes``."""
+    plural = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{n:,} {what if n == 1 else plural}"
+
+
 def samples(data: CellSet, label: int, count: int) -> np.ndarray:
     """Return rows of one class for a picture, from as many groups as possible, always the same."""
     rows = np.flatnonzero(data.matrix[:, label])
@@ -150,7 +156,9 @@ def _faults(data: CellSet) -> Iterator[Finding]:
     for code, words in _FAULTS.items():
         names = tuple(f"{f.name}: {f.why}" for f in data.faults if f.code == code)
         if names:
-            yield Finding("stop", code, f"{len(names)} images {words}; training would stop.", names)
+            yield Finding(
+                "stop", code, f"{words}: {count(len(names), 'image')}; training would stop.", names
+            )
     if not data.faults:
         yield Finding("good", "", f"All {len(data):,} images can be read.")
 
@@ -166,18 +174,21 @@ def _copies(data: CellSet, near: Near) -> Iterator[Finding]:
         return tuple(f"{data.names[a]} = {data.names[b]}" for a, b in near.pairs[rows])
 
     if exact.any():
-        what = f"{exact.sum()} pairs of images are identical; a split that parts one is refused."
+        what = (
+            f"Identical: {count(exact.sum(), 'pair')} of images; a split that parts one is refused."
+        )
         yield Finding("look", "DATA-DUPLICATE", what, names(exact))
     if (~exact).any():
-        what = f"{(~exact).sum()} pairs of images are nearly identical (saved again, turned, mirrored)."
+        pairs = count((~exact).sum(), "pair")
+        what = f"Nearly identical (saved again, turned, mirrored): {pairs} of images."
         yield Finding("look", "DATA-DUPLICATE", what, names(~exact))
     if other_label.any():
-        what = f"{other_label.sum()} of these pairs have different labels: one of the two is wrong."
+        pairs = count(other_label.sum(), "pair")
+        what = f"Copies with different labels: {pairs}; one of the two labels is wrong."
         yield Finding("look", "DATA-DUPLICATE", what, names(other_label))
     if data.group_kind and other_group.any():
-        what = (
-            f"{other_group.sum()} of these pairs are of two groups ({data.group_kind}): they leak."
-        )
+        pairs = count(other_group.sum(), "pair")
+        what = f"Copies in two groups ({data.group_kind}): {pairs}; training would stop."
         yield Finding("stop", "DATA-LEAK", what, names(other_group))
     if not len(near):
         yield Finding("good", "", "No image is an exact or near copy of another.")
@@ -186,11 +197,12 @@ def _copies(data: CellSet, near: Near) -> Iterator[Finding]:
 def _classes(data: CellSet) -> Iterator[Finding]:
     few = {name: n for name, n in data.counts.items() if n < _FEW_IMAGES}
     if few:
-        what = f"{len(few)} classes have fewer than {_FEW_IMAGES} images: their numbers will mean little."
+        classes = count(len(few), "class")
+        what = f"Fewer than {_FEW_IMAGES} images: {classes}; such numbers mean little."
         yield Finding("look", "DATA-FEW", what, tuple(f"{k}: {n}" for k, n in few.items()))
     unlabeled = data.names[~data.matrix.any(1)]
     if len(unlabeled):
-        what = f"{len(unlabeled)} images have no label at all."
+        what = f"Without any label: {count(len(unlabeled), 'image')}."
         yield Finding("look", "DATA-LABEL", what, tuple(unlabeled.tolist()))
 
 
@@ -216,9 +228,8 @@ def _groups(data: CellSet) -> Iterator[Finding]:
         if 0 < len(np.unique(data.groups[data.matrix[:, k]])) < 2
     ]
     if alone:
-        what = (
-            f"{len(alone)} classes come from a single {kind}: a model may learn the {kind} instead."
-        )
+        classes = count(len(alone), "class")
+        what = f"From a single {kind}: {classes}; a model may learn the {kind} instead."
         yield Finding("look", "DATA-GROUPS", what, tuple(alone))
 
 

@@ -13,6 +13,7 @@ _PER_CLASS = 12
 _EDGE = 72
 _PAIRS = 24
 _LARGEST = 15
+_CHARTED = 20
 _MANY_CLASSES = 12
 
 
@@ -35,7 +36,7 @@ def html(audit: Audit) -> str:
         Section(
             "What the classes look like",
             _grids(audit),
-            f"Up to {_PER_CLASS} images of each class, from as many groups as there are. Shown as the network "
+            f"Up to {_columns(audit)} images of each class, from as many groups as there are. Shown as the network "
             f"sees them: stretched to {data.images.shape[1]} x {data.images.shape[2]} pixels.",
         ),
         Section("Sizes", _sizes(audit), "The longer side of each image before resizing."),
@@ -79,14 +80,18 @@ def _classes(audit: Audit) -> str:
 def _grids(audit: Audit) -> str:
     data = audit.data
     figures = []
-    columns = _PER_CLASS if len(data.classes) < _MANY_CLASSES else _PER_CLASS // 2
+    columns = _columns(audit)
     for k, name in enumerate(data.classes):
-        rows = samples(data, k, _PER_CLASS if len(data.classes) < _MANY_CLASSES else columns)
+        rows = samples(data, k, columns)
         if len(rows):
             crops = page.visible(np.asarray(data.images[np.sort(rows)]))
             sheet = page.mosaic(crops, columns, _EDGE)
             figures.append(page.figure(name, f"{data.counts[name]:,} images", page.picture(sheet)))
     return page.panels(figures)
+
+
+def _columns(audit: Audit) -> int:
+    return _PER_CLASS if len(audit.data.classes) < _MANY_CLASSES else _PER_CLASS // 2
 
 
 def _sizes_in_words(audit: Audit) -> str:
@@ -186,5 +191,8 @@ def _groups(audit: Audit) -> str:
     for g in shown:
         detail = [f"{n:,}" for n in per_class[g]] if few else [f"{(per_class[g] > 0).sum()}"]
         rows.append([str(names[g]), f"{counts[g] / counts.max():.4f}", f"{counts[g]:,}", *detail])
-    title = f"The {len(shown)} largest of {len(names):,}"
-    return page.panels([chart]) + f"<h3>{title}</h3>" + page.table(headings, rows, bar=1)
+    title = (
+        f"The {len(shown)} largest of {len(names):,}" if len(names) > len(shown) else "All groups"
+    )
+    charts = page.panels([chart]) if len(names) >= _CHARTED else ""
+    return f"{charts}<h3>{title}</h3>" + page.table(headings, rows, bar=1)

@@ -45,6 +45,7 @@ img{max-width:100%;display:block;border-radius:3px}svg text{fill:var(--soft);fon
 footer{margin-top:2.5rem;padding-top:.8rem;border-top:1px solid var(--line);color:var(--soft);font-size:.8rem}
 """
 
+_NAMES_OPEN = 3
 PLANE_COLORS = {
     "red": "#d9483b",
     "green": "#2e9e4f",
@@ -119,15 +120,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], bar: int | Non
 def finding(
     level: str, what: str, code: str = "", names: Sequence[str] = (), shown: int = 200
 ) -> str:
-    """Return a colored box: ``level`` is stop, look or good; names unfold."""
+    """Return a colored box: ``level`` is stop, look or good; more than a few names unfold."""
     tag = f"<code>{escape(code)}</code>" if code else ""
     more = [f"... and {len(names) - shown} more"] if len(names) > shown else []
     listed = "<br>".join(escape(n) for n in [*names[:shown], *more])
-    fold = (
-        f'<details><summary>{len(names)} names</summary><div class="names">{listed}</div></details>'
-        if names
-        else ""
-    )
+    fold = f'<div class="names">{listed}</div>' if names else ""
+    if len(names) > _NAMES_OPEN:
+        fold = f"<details><summary>{len(names)} names</summary>{fold}</details>"
     return f'<div class="finding {level}">{tag}{escape(what)}{fold}</div>'
 
 

@@ -54,10 +54,8 @@ class SplitPlan:
     seed : int
     allow_duplicates : bool
         Go on when an image is on two sides, and say so.
-    known : mapping of str to str
-        For ``stratified``: group -> side of an earlier split, which stays.
     lists : mapping of str to tuple of str
-        For ``listed``: side -> groups.
+        For ``listed``: side -> groups; by default the data's ``sides.csv``.
     """
 
     kind: Kind = "grouped"
@@ -67,7 +65,6 @@ class SplitPlan:
     folds: int = 5
     seed: int = 42
     allow_duplicates: bool = False
-    known: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -173,15 +170,29 @@ def _rows(data: CellSet, plan: SplitPlan, fold: int) -> Split:
         every = grouped_folds(data.groups, data.labels, folds=plan.folds, seed=plan.seed)
         return fold_split(every, fold, data.groups, data.labels, val=plan.val, seed=plan.seed)
     if plan.kind == "listed":
-        return as_split(placing.listed_sides(data.groups, plan.lists))
+        return as_split(placing.listed_sides(data.groups, plan.lists or _lists(data)))
     shares = placing.fractions(plan.test, plan.val)
     if plan.kind == "hashed":
         return as_split(placing.hashed_sides(data.groups, shares, seed=plan.seed))
     return as_split(
         placing.stratified_sides(
-            data.groups, data.labels, shares, known=plan.known, seed=plan.seed
+            data.groups, data.labels, shares, known=data.sides, seed=plan.seed
         )
     )  # fmt: skip
+
+
+def _lists(data: CellSet) -> dict[str, tuple[str, ...]]:
+    if not data.sides:
+        raise DataError(
+            "It is not listed which groups are trained on.",
+            code="DATA-GROUPS",
+            why="protocol listed, but there is no sides.csv beside the data",
+            remedy="Write sides.csv (a group and training, validation or test per line), or choose another protocol.",
+        )
+    return {
+        side: tuple(group for group, its in data.sides.items() if its == side)
+        for side in placing.SIDES
+    }
 
 
 def as_split(side: np.ndarray) -> Split:

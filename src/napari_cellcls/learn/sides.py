@@ -15,7 +15,7 @@ import numpy as np
 from napari_cellcls.vocabulary import DataError
 
 SIDES = ("training", "validation", "test")
-_NUMBER = re.compile(r"0*(\d+)$")
+_ANTIBODY = re.compile(r"(?:HPA|CAB)?0*(\d+)")
 
 
 def fractions(test: float, val: float) -> dict[str, float]:
@@ -96,9 +96,10 @@ def stratified_sides(
         side[group] = where
         filled[where] += counts[group]
 
+    stays = {_key(name): side_of for name, side_of in (known or {}).items()}
     for group, name in enumerate(names.tolist()):
-        if known and known.get(name) in shares:
-            place(group, sides.index(known[name]))
+        if stays.get(_key(name)) in shares:
+            place(group, sides.index(stays[_key(name)]))
     ties = np.array([_draw(name, seed) for name in names])
     while (side < 0).any():
         free = np.flatnonzero(side < 0)
@@ -122,8 +123,7 @@ def listed_sides(
     Parameters
     ----------
     groups : sequence of str
-        ``(N,)``; numbers compare without leading zeros and letters before them, so that the
-        group ``10580`` is ``HPA010580``.
+        ``(N,)``; an antibody may be written as in lists or as in ids: ``HPA010580`` is ``10580``.
     lists : mapping of str to sequence of str
         Side -> groups.
     other : str
@@ -150,7 +150,7 @@ def listed_sides(
 
 def _key(name: str) -> str:
     # Ids of images tell the number only; HPA and CAB antibodies of the published lists share none.
-    found = _NUMBER.search(name.strip())
+    found = _ANTIBODY.fullmatch(name.strip())
     return found.group(1) if found else name.strip()
 
 

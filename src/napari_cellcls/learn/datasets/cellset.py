@@ -92,6 +92,8 @@ class CellSet:
         ``(N,)`` content hashes when known.
     store : Path or None
         The cache file behind ``images``.
+    sides : dict of str to str
+        Group -> side, as far as ``sides.csv`` beside the data says.
     """
 
     images: np.ndarray
@@ -107,6 +109,7 @@ class CellSet:
     sizes: np.ndarray | None = None
     digests: np.ndarray | None = None
     store: Path | None = None
+    sides: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of crops."""

@@ -15,6 +15,11 @@ from napari_cellcls.vocabulary import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 GROUPS_FILE = "groups.csv"
+SIDES_FILE = "sides.csv"
+_SIDE_WORDS = {
+    "train": "training", "training": "training", "val": "validation", "valid": "validation",
+    "validation": "validation", "test": "test", "side": "",
+}  # fmt: skip
 UNKNOWN_GROUPS = (
     "Groups are unknown: every image counts as its own group, so results may flatter. "
     f"A file {GROUPS_FILE} (a name and a group per line) beside the images would tell them."
@@ -157,3 +162,26 @@ def given_groups(root: Path) -> dict[str, str]:
     """Return name -> group of ``groups.csv`` in a folder; empty without that file."""
     path = root / GROUPS_FILE
     return dict(read_pairs([path])) if path.is_file() else {}
+
+
+def given_sides(root: Path) -> dict[str, str]:
+    """Return group -> side of ``sides.csv`` in a folder; empty without that file.
+
+    Raises
+    ------
+    DataError
+        ``DATA-LAYOUT`` for a word that is no side.
+    """
+    path = root / SIDES_FILE
+    pairs = read_pairs([path]) if path.is_file() else []
+    odd = next((pair for pair in pairs if pair[1].lower() not in _SIDE_WORDS), None)
+    if odd:
+        raise DataError(
+            "The table of sides names a side that there is not.",
+            code="DATA-LAYOUT",
+            path=path,
+            why=f"group {odd[0]}: {odd[1]!r}",
+            remedy="Write training, validation or test behind each group.",
+        )
+    sides = {group: _SIDE_WORDS[side.lower()] for group, side in pairs}
+    return {group: side for group, side in sides.items() if side}

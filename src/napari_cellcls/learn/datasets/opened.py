@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_cellcls.learn.datasets import known
 from napari_cellcls.learn.datasets.cellset import CellSet, Channels, Fault, InputSpec, listed
-from napari_cellcls.learn.datasets.listing import Entry, Listing, list_dataset
+from napari_cellcls.learn.datasets.listing import Entry, Listing, given_sides, list_dataset
 from napari_cellcls.learn.datasets.store import Decoded, decoded
 from napari_cellcls.vocabulary import DataError, Normalization, Task
 
@@ -155,6 +155,7 @@ def _cell_set(
         sizes=crops.sizes,
         digests=crops.digests,
         store=crops.path,
+        sides=given_sides(listing.root),
     )
     if crops.good.all():
         return whole
