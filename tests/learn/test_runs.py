@@ -86,8 +86,8 @@ def _look_at_the_folder(folder: Path, recipe: Recipe) -> None:
 def test_a_stopped_run_goes_on_and_a_used_folder_is_refused(data: Path, tmp_path: Path) -> None:
     toy.write_recipe(tmp_path / "toy.yaml", phases=[{"epochs": 3, "learning_rate": 0.002}])
     out, whole = tmp_path / "run", tmp_path / "whole"
-    asked = iter([False, False, False, True])
-    code, events = train(data, tmp_path / "toy.yaml", out, 0, stopped=lambda: next(asked))
+    begun = out / "fold0" / "history.jsonl"
+    code, events = train(data, tmp_path / "toy.yaml", out, 0, stopped=begun.exists)
     assert code == 130 and events[-1]["event"] == "stopped"
     assert events[-1]["folder"] == str(out / "fold0")
     code, events = train(data, tmp_path / "toy.yaml", out, 0)

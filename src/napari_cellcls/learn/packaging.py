@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_cellcls.learn.calibration import choose_thresholds, fit_temperature
 from napari_cellcls.learn.classifier import build_classifier, logits_of
 from napari_cellcls.learn.datasets import CellSet
 from napari_cellcls.learn.job import Job, read_weights, split_head
@@ -23,7 +24,13 @@ _TEST_CROPS = 8
 
 
 def write_model(
-    path: Path, recipe: Recipe, job: Job, data: CellSet, split: Split, about: dict[str, Any]
+    path: Path,
+    recipe: Recipe,
+    job: Job,
+    data: CellSet,
+    split: Split,
+    about: dict[str, Any],
+    val_logits: np.ndarray,
 ) -> ModelPackage:
     """Write the package of a finished run and return it as read back.
 
@@ -35,6 +42,8 @@ def write_model(
         Of the run. Exemplars are crops of the training side.
     about : dict
         Content of ``run.json``; its test numbers go into the package with their protocol.
+    val_logits : numpy.ndarray
+        ``(N, K)`` of the validation side, from which temperature and thresholds are chosen.
     """
     import keras
 
@@ -52,7 +61,10 @@ def write_model(
     test_input = np.asarray(data.images[test], np.float32) / np.float32(255)
     return write_package(
         path,
-        validate(_facts(recipe, job, data, split, about)),
+        validate(
+            _facts(recipe, job, data, split, about)
+            | calibrated(recipe, job, val_logits, data.matrix[split.val])
+        ),
         body,
         head=head,
         reference={
@@ -78,7 +90,6 @@ def _facts(
 ) -> dict[str, Any]:
     scheme = ClassScheme.from_names(list(recipe.classes), multi_label=job.multi_label)
     name = recipe.name.replace("_", "-")
-    threshold = recipe.threshold if isinstance(recipe.threshold, float) else 0.5
     return {
         "name": name,
         "version": "0.1.0",
@@ -92,7 +103,6 @@ def _facts(
         "crop": recipe.crop,
         "normalization": recipe.normalization,
         "cells": _cells(recipe),
-        "thresholds": [threshold] * len(scheme) if job.multi_label else None,
         "metrics": _metrics(recipe, data, about),
         "provenance": {
             "created": datetime.date.today().isoformat(),
@@ -106,6 +116,36 @@ def _facts(
         "intended_use": RESEARCH_USE_ONLY,
         "test": {"made_with": about["software"]},
     }
+
+
+def calibrated(recipe: Recipe, job: Job, logits: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Return temperature and thresholds of a package, chosen on the validation side.
+
+    Parameters
+    ----------
+    recipe, job
+    logits : numpy.ndarray
+        ``(N, K)``; without rows the temperature is 1 and thresholds that need them are 0.5.
+    truth : numpy.ndarray
+        ``(N, K)`` bool.
+    """
+    temperature = 1.0
+    if len(logits):
+        labels = truth if job.multi_label else truth.argmax(1)
+        temperature = round(fit_temperature(logits, labels), 4)
+    if not job.multi_label:
+        return {"temperature": temperature}
+    rule = recipe.threshold
+    if isinstance(rule, float):
+        # The published threshold is one of the raw answer; the package has calibrated ones.
+        raw = np.log(rule / (1 - rule)) / temperature
+        thresholds = np.full(job.classes, 1 / (1 + np.exp(-raw)))
+    elif len(logits):
+        answers = 1 / (1 + np.exp(-np.clip(logits / temperature, -60, 60)))
+        thresholds = choose_thresholds(rule, answers, truth)
+    else:
+        thresholds = np.full(job.classes, 0.5)
+    return {"temperature": temperature, "thresholds": [round(float(t), 5) for t in thresholds]}
 
 
 def _word(role: str) -> str:

@@ -124,7 +124,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
         return 130
     write_weights(folder / WEIGHTS, fitted)
     say(event="progress", done=1, total=1, message="scoring the sides held out")
-    metrics = _score(folder, recipe, data, split)
+    metrics, val_logits = _score(folder, recipe, data, split)
     about = {
         "recipe": recipe.name, "data": str(options.data), "fold": options.fold, "seed": recipe.seed,
         "counts": data.counts, "groups": groups, "sides": {k: len(v) for k, v in split.sides().items()},
@@ -134,7 +134,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
     }  # fmt: skip
     from napari_cellcls.learn.packaging import write_model
 
-    package = write_model(folder / PACKAGE, recipe, job, data, split, about)
+    package = write_model(folder / PACKAGE, recipe, job, data, split, about, val_logits)
     write_bytes(folder / RUN, (json.dumps(about, indent=1) + "\n").encode())
     say(
         event="done", folder=str(folder), weights=str(folder / WEIGHTS), model=str(package.path),
@@ -186,8 +186,13 @@ def _write_inputs(folder: Path, content: dict[str, Any], job: Any, data: Any, sp
     write_bytes(folder / "split.json", json.dumps(names, indent=0).encode())
 
 
-def _score(folder: Path, recipe: Recipe, data: Any, split: Split) -> dict[str, float]:
-    """Write the logits of the validation and test sides; return the numbers of the test side."""
+def _score(
+    folder: Path, recipe: Recipe, data: Any, split: Split
+) -> tuple[dict[str, float], np.ndarray]:
+    """Write the logits of the validation and test sides; return the numbers of the test side.
+
+    The second item is the logits of the validation side.
+    """
     from napari_cellcls.learn import metrics
     from napari_cellcls.learn.balance import targets_of
     from napari_cellcls.learn.losses import scores_of
@@ -205,12 +210,13 @@ def _score(folder: Path, recipe: Recipe, data: Any, split: Split) -> dict[str, f
         val_rows=split.val, val_logits=logits["val"],
     )  # fmt: skip
     if not len(split.test):
-        return {}
+        return {}, logits["val"]
     if job.classes == 2 and not job.multi_label:
         found = metrics.softmax(logits["test"])
-        return metrics.binary_metrics(found, data.labels[split.test], recipe.positive_index)
+        labels = data.labels[split.test]
+        return metrics.binary_metrics(found, labels, recipe.positive_index), logits["val"]
     targets = targets_of(data.labels, job)[split.test]
-    return {**scores_of(logits["test"], targets, job), "n": len(targets)}
+    return {**scores_of(logits["test"], targets, job), "n": len(targets)}, logits["val"]
 
 
 def _software() -> dict[str, str]:
