@@ -17,9 +17,9 @@ from napari_cellcls.vocabulary import RESEARCH_USE_ONLY
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2429;--soft:#5b6871;--line:#dfe4e7;--ground:#fff;--card:#f6f8f9;
---bar:#00796b;--bad:#b3261e;--look:#9a6700;--good:#1b7f3b}
-@media(prefers-color-scheme:dark){:root{--ink:#e8ecee;--soft:#9fabb3;--line:#333c42;--ground:#14191c;
---card:#1c2327;--bar:#4db6ac;--bad:#ff8a80;--look:#ffca4d;--good:#7fd99a}}
+--bar:#00796b;--bad:#b3261e;--look:#9a6700;--good:#1b7f3b;--one:#0072b2;--two:#d55e00;--three:#009e73}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e8ecee;--soft:#9fabb3;--line:#333c42;--ground:#14191c;
+--card:#1c2327;--bar:#4db6ac;--bad:#ff8a80;--look:#ffca4d;--good:#7fd99a;--one:#56b4e9;--two:#ff9a4d;--three:#4dd0a6}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:2rem 1.5rem 3rem;max-width:68rem;background:var(--ground);color:var(--ink);
 font:15px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,"DejaVu Sans",sans-serif}
@@ -42,6 +42,15 @@ th,td{padding:.22rem .8rem .22rem 0;border-bottom:1px solid var(--line)}td.n,th.
 figure{margin:0}figcaption{font-size:.82rem;color:var(--soft);margin:.1rem 0 .25rem}
 figcaption b{color:var(--ink);font-weight:600}
 img{max-width:100%;display:block;border-radius:3px}svg text{fill:var(--soft);font-size:10px}
+caption{text-align:left;color:var(--soft);font-size:.82rem;padding-bottom:.25rem}
+tbody th{color:var(--ink);font-size:.88rem;font-weight:500}td small,.tile small{color:var(--soft);font-size:.78rem}
+.tiles{display:flex;flex-wrap:wrap;gap:.7rem .6rem;align-items:flex-start}
+.tile{width:7.4rem;font-size:.78rem;line-height:1.3;overflow-wrap:anywhere}.tile img{margin-bottom:.2rem}
+.tile .no{color:var(--bad)}.tile .yes{color:var(--good)}
+.matrix td,.matrix th{padding:.3rem .55rem;border:1px solid var(--line)}.matrix td{text-align:right}
+.chart{max-width:100%;height:auto}.chart text{fill:var(--soft)}
+@media print{body{max-width:none;padding:0;font-size:12px}section,figure,.tile,tr,.finding{break-inside:avoid}
+h2{break-after:avoid}details>*{display:block}}
 footer{margin-top:2.5rem;padding-top:.8rem;border-top:1px solid var(--line);color:var(--soft);font-size:.8rem}
 """
 
@@ -99,22 +108,36 @@ def paragraph(text: str, *, soft: bool = False) -> str:
     return f"<p{' class=soft' if soft else ''}>{escape(text)}</p>" if text else ""
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], bar: int | None = None) -> str:
-    """Return a table; numbers stand right, column ``bar`` holds shares 0..1 drawn as bars."""
+def table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    bar: int | None = None,
+    *,
+    caption: str = "",
+    row_heads: bool = False,
+) -> str:
+    """Return a table; numbers stand right, column ``bar`` holds shares 0..1 drawn as bars.
+
+    With ``row_heads`` the first column names its row, for screen readers too.
+    """
 
     def cell(i: int, text: str) -> str:
         if i == bar:
             return f'<td><span class="bar" style="width:{14 * float(text):.2f}rem"></span></td>'
+        if i == 0 and row_heads:
+            return f'<th scope="row">{escape(text)}</th>'
         return f"<td{' class=n' if _is_number(text) else ''}>{escape(text)}</td>"
 
     numeric = [bool(rows) and i != bar and _is_number(rows[0][i]) for i in range(len(headings))]
     head = "".join(
-        f"<th{' class=n' if n else ''}>{escape(h)}</th>" for h, n in zip(headings, numeric)
+        f'<th scope="col"{" class=n" if n else ""}>{escape(h)}</th>'
+        for h, n in zip(headings, numeric)
     )
     body = "".join(
         "<tr>" + "".join(cell(i, text) for i, text in enumerate(row)) + "</tr>" for row in rows
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f'<div class="wide"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def finding(
@@ -179,15 +202,16 @@ def curves(
     return _svg("".join(lines), width, height, limits, unit)
 
 
-def picture(pixels: np.ndarray, scale: float = 1.0) -> str:
-    """Return an image element of ``(Y, X, 3)`` uint8 with the pixels inside it."""
+def picture(pixels: np.ndarray, scale: float = 1.0, alt: str = "") -> str:
+    """Return an image element of ``(Y, X, 3)`` uint8 with the pixels inside it; ``alt`` says what it shows."""
     from PIL import Image
 
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=90)
     data = base64.b64encode(stream.getvalue()).decode()
     height, width = pixels.shape[:2]
-    return f'<img width="{width * scale:.0f}" height="{height * scale:.0f}" alt="" src="data:image/jpeg;base64,{data}">'
+    size = f'width="{width * scale:.0f}" height="{height * scale:.0f}"'
+    return f'<img {size} alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">'
 
 
 def mosaic(crops: np.ndarray, columns: int, edge: int, gap: int = 4) -> np.ndarray:
