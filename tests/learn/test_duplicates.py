@@ -42,8 +42,10 @@ def test_a_copy_is_found(change: str) -> None:
     assert found.distance[0] <= duplicates.NEAR
 
 
-def test_no_close_pair_is_missed_by_the_projection() -> None:
+@pytest.mark.parametrize("few", [0, 1000])
+def test_no_close_pair_is_missed_by_the_projection(few: int, monkeypatch) -> None:
     """Against the plain comparison of all thumbnails in all orientations."""
+    monkeypatch.setattr(duplicates, "_FEW", few)
     rng = np.random.default_rng(3)
     images = np.stack([sets.texture(i) for i in range(60)])
     for i in range(0, 60, 3):

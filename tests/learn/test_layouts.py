@@ -91,6 +91,10 @@ def test_sides_may_be_given(tmp_path: Path) -> None:
     (root / "sides.csv").write_text("7,left\n")
     with pytest.raises(DataError, match="group 7: 'left'"):
         _open(root)
+    (root / "sides.csv").write_text("7,train\n7,test\n")
+    with pytest.raises(DataError, match="7 is on the training side and on the test side") as error:
+        _open(root)
+    assert error.value.code == "DATA-LEAK"
 
 
 def test_hpa_table_with_four_files_per_image(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from napari_cellcls.files import atomic_path
 from napari_cellcls.learn.datasets import CellSet
@@ -33,6 +33,7 @@ NEAR = 0.085
 _EDGE = 12
 _AXES = 48
 _SAMPLE = 3000
+_FEW = 1000
 _ROWS = 512
 _COLUMNS = 4096
 _CHUNK = 1024
@@ -99,14 +100,16 @@ def near_pairs(images: np.ndarray, threshold: float = NEAR) -> Task[Near]:
     for start in range(0, n, _CHUNK):
         thumbs[start : start + _CHUNK] = thumbnails(images[start : start + _CHUNK])
         yield Progress(start, 2 * n, "comparing images")
-    axes, center = _main_axes(thumbs)
+    # Blocks this small only make the threads of a matrix product wait for each other.
+    threads = ThreadpoolController()
+    with threads.limit(limits=1, user_api="blas"):
+        axes, center = _main_axes(thumbs)
     flat = thumbs.reshape(n, -1)
     low = ((flat - center) @ axes).astype(np.float32)
     best: dict[tuple[int, int], float] = {}
     for step, (flip, quarter) in enumerate(_TURNS, start=1):
         turned = _turned(thumbs, flip, quarter).reshape(n, -1)
-        # Blocks this small only make the threads of the matrix product wait for each other.
-        with threadpool_limits(1, "blas"):
+        with threads.limit(limits=1, user_api="blas"):
             close = list(_close(low, ((turned - center) @ axes).astype(np.float32), threshold))
         for rows, columns in close:
             true = np.linalg.norm(flat[rows] - turned[columns], axis=1)
@@ -163,7 +166,13 @@ def _turned(thumbs: np.ndarray, flip: bool, quarter: int) -> np.ndarray:
 
 
 def _main_axes(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return orthonormal axes ``(D, <=48)`` of a sample in all orientations, and its mean."""
+    """Return orthonormal axes ``(D, <=48)`` of a sample in all orientations, and its mean.
+
+    All axes are kept where a search is quicker than finding the main ones.
+    """
+    size = int(np.prod(thumbs.shape[1:]))
+    if len(thumbs) <= _FEW:
+        return np.eye(size, dtype=np.float32), np.zeros(size, np.float32)
     rows = np.linspace(0, len(thumbs) - 1, min(len(thumbs), _SAMPLE)).astype(int)
     sample = np.concatenate([_turned(thumbs[rows], *turn) for turn in _TURNS])
     sample = sample.reshape(len(sample), -1)

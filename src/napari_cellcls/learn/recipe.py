@@ -69,10 +69,10 @@ class Protocol(_Part):
     """How the data are split; see :class:`napari_cellcls.learn.protocols.SplitPlan`.
 
     ``grouped`` and ``kfold`` make folds, one of which is held out; ``random`` (as often
-    published), ``stratified`` and ``hashed`` make shares.
+    published), ``stratified`` and ``hashed`` make shares; ``listed`` follows ``sides.csv``.
     """
 
-    kind: Literal["grouped", "random", "kfold", "stratified", "hashed"] = "grouped"
+    kind: Literal["grouped", "random", "kfold", "stratified", "hashed", "listed"] = "grouped"
     by: str | None = None
     folds: Annotated[int, Field(ge=2, le=50)] = 5
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2

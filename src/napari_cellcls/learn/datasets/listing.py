@@ -170,7 +170,7 @@ def given_sides(root: Path) -> dict[str, str]:
     Raises
     ------
     DataError
-        ``DATA-LAYOUT`` for a word that is no side.
+        ``DATA-LAYOUT`` for a word that is no side, ``DATA-LEAK`` for a group on two.
     """
     path = root / SIDES_FILE
     pairs = read_pairs([path]) if path.is_file() else []
@@ -183,5 +183,15 @@ def given_sides(root: Path) -> dict[str, str]:
             why=f"group {odd[0]}: {odd[1]!r}",
             remedy="Write training, validation or test behind each group.",
         )
-    sides = {group: _SIDE_WORDS[side.lower()] for group, side in pairs}
-    return {group: side for group, side in sides.items() if side}
+    sides: dict[str, str] = {}
+    for group, word in pairs:
+        side = _SIDE_WORDS[word.lower()]
+        if side and sides.setdefault(group, side) != side:
+            raise DataError(
+                "A group is on two sides.",
+                code="DATA-LEAK",
+                path=path,
+                why=f"{group} is on the {sides[group]} side and on the {side} side",
+                remedy="Keep one of the two lines.",
+            )
+    return sides
