@@ -162,3 +162,34 @@ def test_changes_that_cannot_be_made(change: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as error:
         read_recipe("malaria_cnn", [change])
     assert error.value.code == "RECIPE-VALUE" and change in error.value.what
+
+
+def test_the_recipe_of_the_manual_is_valid() -> None:
+    text = (RECIPES.parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    block = text.partition("```yaml\n")[2].partition("```")[0]
+    assert parse_recipe(yaml.safe_load(block)).job().training.monitors == (
+        "val_loss",
+        "val_macro_f1",
+    )
+
+
+def test_the_manual_names_every_key() -> None:
+    from dataclasses import fields
+
+    from napari_cellcls.learn.augment import Augmentation
+    from napari_cellcls.learn.job import Phase
+    from napari_cellcls.learn.recipe import Protocol, Recipe
+
+    text = (RECIPES.parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    keys = {*Recipe.model_fields, *Protocol.model_fields, *(f.name for f in fields(Phase))}
+    keys |= {f.name for f in fields(Augmentation)}
+    known_elsewhere = {
+        "description",
+        "positive",
+        "simulation",
+        "license",
+        "data_terms",
+        "probability",
+    }
+    missing = {key for key in keys - known_elsewhere if f"{key}" not in text}
+    assert missing == set()
