@@ -101,6 +101,13 @@ def test_unreadable_images_stay_named_from_the_cache(tmp_path: Path) -> None:
         assert error.value.code == "DATA-UNREADABLE"
     data = finish(open_dataset(root, size=8, channels="gray", faults="list"))
     assert len(data) == 19 and data.counts["dna"] == 1
+    assert isinstance(data.images, np.memmap) and data.hashes().shape == (19,)
+    torn.unlink()
+    whole = finish(open_dataset(root, size=8, channels="gray"))
+    assert (
+        np.array_equal(whole.images, data.images)
+        and whole.hashes().tolist() == data.hashes().tolist()
+    )
 
 
 def test_a_table_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

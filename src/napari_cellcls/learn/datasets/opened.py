@@ -16,7 +16,7 @@ import numpy as np
 from napari_cellcls.learn.datasets import known
 from napari_cellcls.learn.datasets.cellset import CellSet, Channels, Fault, InputSpec, listed
 from napari_cellcls.learn.datasets.listing import Entry, Listing, given_sides, list_dataset
-from napari_cellcls.learn.datasets.store import Decoded, decoded
+from napari_cellcls.learn.datasets.store import Decoded, decoded, without_bad
 from napari_cellcls.vocabulary import DataError, Normalization, Task
 
 _REMEDIES = {
@@ -72,6 +72,8 @@ def open_dataset(
         refuse(found, len(listing.entries), listing.root)
     if not crops.good.any():
         refuse(found, len(listing.entries), listing.root)
+    if not crops.good.all():
+        crops, listing = without_bad(crops, listing, spec)
     return _cell_set(listing, names, crops, found)
 
 
@@ -141,7 +143,7 @@ def _cell_set(
         labels = np.array([index[e.labels[0]] for e in entries], np.int64)
     columns = sorted({key for e in entries for key, _ in e.extra})
     tables = [dict(e.extra) for e in entries]
-    whole = CellSet(
+    return CellSet(
         images=crops.images,
         labels=labels,
         classes=names,
@@ -157,6 +159,3 @@ def _cell_set(
         store=crops.path,
         sides=given_sides(listing.root),
     )
-    if crops.good.all():
-        return whole
-    return whole.take(np.flatnonzero(crops.good))

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -85,18 +85,36 @@ def decoded(
     DataError
         ``DATA-SPACE`` when the disk cannot hold the crops.
     """
-    cache = folder() if cache is None else Path(cache)
-    path = cache / f"crops-{_key(listing, spec)}.npy"
+    path = (folder() if cache is None else Path(cache)) / f"crops-{_key(listing, spec)}.npy"
+    if found := _stored(path, listing):
+        return found
+    _prepare(path, listing, spec, limit)
+    yield from _write(path, path.with_suffix(".npz"), listing, spec)
+    return _open(path, path.with_suffix(".npz"), listing)
+
+
+def without_bad(crops: Decoded, listing: Listing, spec: InputSpec) -> tuple[Decoded, Listing]:
+    """Return crops and listing without the images that cannot be used, in a file of their own."""
+    good = np.flatnonzero(crops.good)
+    kept = replace(listing, entries=tuple(listing.entries[i] for i in good))
+    path = crops.path.with_name(f"crops-{_key(kept, spec)}.npy")
+    if found := _stored(path, kept):
+        return found, kept
+    _prepare(path, kept, spec, LIMIT_BYTES)
+    shape = (len(good), *spec.shape)
+    with atomic_path(path) as temporary:
+        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        for start in range(0, len(good), _WINDOW):
+            images[start : start + _WINDOW] = crops.images[good[start : start + _WINDOW]]
+        images.flush()
+        del images
+    empty = np.zeros(len(good), "U1")
+    digests, sizes = crops.digests[good], crops.sizes[good]
     index = path.with_suffix(".npz")
-    if path.is_file() and index.is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):
-            return _open(path, index, listing)
-    cache.mkdir(parents=True, exist_ok=True)
-    sweep(cache)
-    need = len(listing.entries) * int(np.prod(spec.shape))
-    make_room(cache, need, limit)
-    yield from _write(path, index, listing, spec)
-    return _open(path, index, listing)
+    with atomic_path(index) as temporary:
+        every = np.ones(len(good), bool)
+        np.savez(temporary, digests=digests, sizes=sizes, good=every, why=empty, code=empty)
+    return _open(path, index, kept), kept
 
 
 def make_room(cache: Path, need: int, limit: int = LIMIT_BYTES) -> None:
@@ -126,6 +144,20 @@ def make_room(cache: Path, need: int, limit: int = LIMIT_BYTES) -> None:
             why=f"they need {need / 1e9:.1f} GB; {free / 1e9:.1f} GB are free",
             remedy="Free some space, choose a smaller input size, or set CELLCLS_HOME to a larger disk.",
         )
+
+
+def _stored(path: Path, listing: Listing) -> Decoded | None:
+    index = path.with_suffix(".npz")
+    if path.is_file() and index.is_file():
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return _open(path, index, listing)
+    return None
+
+
+def _prepare(path: Path, listing: Listing, spec: InputSpec, limit: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    make_room(path.parent, len(listing.entries) * int(np.prod(spec.shape)), limit)
 
 
 def _write(path: Path, index: Path, listing: Listing, spec: InputSpec) -> Task[None]:
