@@ -70,3 +70,24 @@ def test_the_outline_moves_both_ways(disks: np.ndarray) -> None:
     area = (_run(disks, Augmentation(edge_px=2)).max(-1) > 0).sum((1, 2))
     before = (disks[0].max(-1) > 0).sum()
     assert area.min() < before < area.max()
+
+
+def test_styles_move_the_stain_towards_another_slide_and_keep_parasites_dark(
+    disks: np.ndarray,
+) -> None:
+    cells = np.where(disks > 0, np.clip(disks, 0.5, 0.9), 0).astype(np.float32)
+    cells[:, 22:28, 22:28] *= 0.6
+    goal = (0.05, 0.9, 0.4)
+    changed = _run(cells, Augmentation(styles=(goal,), probability=1.0))
+    assert (changed[cells.max(-1) == 0] == 0).all()
+    inside = cells[0].max(-1) > 0
+
+    def density(images: np.ndarray) -> np.ndarray:
+        return -np.log(images[:, inside]).mean(axis=1)
+
+    before, after = density(cells), density(changed)
+    low, high = np.minimum(before, goal), np.maximum(before, goal)
+    assert (after >= low - 0.01).all() and (after <= high + 0.01).all()
+    assert np.abs(after - before).max() > 0.05
+    spot, around = changed[:, 24, 24], changed[:, 24, 12]
+    assert (spot < around).all()

@@ -36,6 +36,10 @@ class Augmentation:
     density : float
         Spread of each stain's amount (log scale), in optical density (hematoxylin, eosin and a
         third stain); color images only.
+    styles : tuple of tuple of float
+        Mean optical density per color plane of cells of other slides, one triple each: a cell
+        moves a random part of the way to one of them, whatever its class, so that a stain tells
+        nothing about the class; color images only.
     hue, saturation : float
         Largest hue turn in radians, spread of the saturation (log scale); color images only.
     brightness, contrast, gamma, balance : float
@@ -59,6 +63,7 @@ class Augmentation:
     stretch: float = 0.0
     shift: float = 0.0
     density: float = 0.0
+    styles: tuple[tuple[float, float, float], ...] = ()
     hue: float = 0.0
     saturation: float = 0.0
     brightness: float = 0.0
@@ -130,6 +135,7 @@ def augment(images: Any, spec: Augmentation, seed: int | tuple[int, ...]) -> Any
     inside = planes[..., channels:]
     color = planes[..., :channels] / ops.maximum(inside, _TINY)
     if channels == 3:
+        color = _restyle(color, inside, spec, rng)
         color = _recolor(color, spec, rng)
     color = _retone(color, inside, spec, rng)
     color = _add_noise(color, spec, rng)
@@ -223,6 +229,23 @@ def _spread(size: float, shape: tuple[int, ...], spec: Augmentation, rng: Any) -
     values = np.clip(rng.normal(0, size / 1.5, shape), -size, size) if size else np.zeros(shape)
     chosen = rng.random((shape[0],) + (1,) * (len(shape) - 1)) < spec.probability
     return np.asarray(values * chosen)
+
+
+def _restyle(color: Any, inside: Any, spec: Augmentation, rng: np.random.Generator) -> Any:
+    """Move the mean optical density of cells towards that of other slides, plane by plane."""
+    from keras import ops
+
+    if not spec.styles:
+        return color
+    n = color.shape[0]
+    goal = np.array(spec.styles, np.float32)[rng.integers(len(spec.styles), size=n)]
+    part = rng.random((n, 1)) * (rng.random((n, 1)) < spec.probability)
+    density = -ops.log(ops.clip(color, 1 / 255, 1.0))
+    area = ops.maximum(ops.sum(inside, axis=(1, 2)), 1.0)
+    mean = ops.maximum(ops.sum(density * inside, axis=(1, 2)) / area, 0.02)
+    # Factors per plane keep what is darker than the rest of its cell, a parasite, darker.
+    factor = ops.power(ops.convert_to_tensor(goal) / mean, ops.convert_to_tensor(part, "float32"))
+    return ops.exp(-ops.clip(density * factor[:, None, None, :], 0.0, 6.0))
 
 
 def _recolor(color: Any, spec: Augmentation, rng: np.random.Generator) -> Any:
