@@ -18,7 +18,7 @@ def part() -> crops.CropSet:
 def test_crops_have_the_shape_of_the_network_input(part: crops.CropSet) -> None:
     n = len(part.labels)
     assert n >= 4
-    assert part.crops.shape == (n, 80, 80, 4)
+    assert part.crops.shape == (n, 96, 96, 4)
     assert part.crops.dtype == np.uint8
     assert part.labels.shape == (n, len(fluorescence.PATTERNS))
     assert (part.labels.sum(1) >= 1).all()

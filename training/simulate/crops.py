@@ -21,7 +21,7 @@ from napari_cellcls.vocabulary import ChannelRole, CropSpec, Normalization
 from . import fluorescence
 
 ROLES = (ChannelRole.MICROTUBULES, ChannelRole.PROTEIN, ChannelRole.NUCLEUS, ChannelRole.ER)
-CROP = CropSpec(size=80, frame="square", margin=0.05, mask=True, fill=0.0)
+CROP = CropSpec(size=96, frame="square", margin=0.05, mask=True, fill=0.0)
 NORMALIZATION = Normalization("percentile", 0.5, 99.8)
 
 
@@ -67,8 +67,9 @@ def field_crops(seed: int) -> CropSet:
         size_um,
         bits=int(rng.choice([8, 12, 16])),
         one_protein=well,
-        quality=float(10 ** rng.uniform(-1.3, 0.2)),
-        softness=float(rng.choice([1.0, rng.uniform(1.0, 3.0)])),
+        optics=fluorescence.Optics.random(rng),
+        varied=True,
+        mitosis=0.02,
     )
     image = _as_image(field)
     labels = _resegmented(rng, field.cells)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage as ndi
 
 from .noise import Outline, offsets, smooth_noise, soft_step
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A cytokinetic bridge: the two cells, its middle ``(y, x)``, direction, half length in pixels."""
+
+    cells: tuple[int, int]
+    middle: tuple[float, float]
+    angle: float
+    half: float
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,15 @@ class Monolayer:
         ``(Y, X)`` float32 in 0..1.
     px : float
         Pixels per micrometer.
+    phases : tuple of str
+        Phase of each cell, index 0 unused: ``""`` for interphase, ``metaphase``, ``anaphase``, or
+        ``daughter`` for one of a pair that a bridge still joins. Empty: all are in interphase.
+    spindles : numpy.ndarray
+        ``(n + 1, 2, 2)`` the two spindle poles of dividing cells, ``y, x`` in pixels, else zero.
+    bridges : tuple of Bridge
+        Tubes between the daughters of a pair.
+    extra : numpy.random.Generator or None
+        Its own stream for variation beyond the plain cells; None draws plain cells.
     """
 
     cells: np.ndarray
@@ -44,6 +63,10 @@ class Monolayer:
     inward: np.ndarray
     nucleoli: np.ndarray
     px: float
+    phases: tuple[str, ...] = ()
+    spindles: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2)))
+    bridges: tuple[Bridge, ...] = ()
+    extra: np.random.Generator | None = None
 
     @property
     def count(self) -> int:
@@ -54,6 +77,18 @@ class Monolayer:
     def shape(self) -> tuple[int, int]:
         """Return ``(Y, X)``."""
         return self.cells.shape[0], self.cells.shape[1]
+
+    @property
+    def mitotic(self) -> np.ndarray:
+        """Return ``(n + 1,)`` bool: cells whose nucleus is dissolved."""
+        found = np.zeros(self.count + 1, bool)
+        for i, phase in enumerate(self.phases):
+            found[i] = phase in ("metaphase", "anaphase")
+        return found
+
+    def vary(self, plain: float, low: float, high: float) -> float:
+        """Return ``plain`` for plain cells, else a number between ``low`` and ``high``."""
+        return plain if self.extra is None else float(self.extra.uniform(low, high))
 
 
 def _spread(
@@ -91,7 +126,12 @@ def _reach(rng: np.random.Generator, theta: np.ndarray, axis: float, radius: flo
 
 
 def _claim_territory(
-    rng: np.random.Generator, core: np.ndarray, centers: np.ndarray, axes: np.ndarray, px: float
+    rng: np.random.Generator,
+    core: np.ndarray,
+    centers: np.ndarray,
+    axes: np.ndarray,
+    px: float,
+    scale: float,
 ) -> np.ndarray:
     """Return cell masks: every pixel goes to the cell whose border lies relatively farthest out."""
     cells, shape = core.copy(), (core.shape[0], core.shape[1])
@@ -101,7 +141,7 @@ def _claim_territory(
         for _ in range(2)
     ]
     for i, center in enumerate(centers, start=1):
-        radius = np.clip(rng.normal(16.0, 2.0), 12, 21) * px
+        radius = np.clip(rng.normal(16.0, 2.0), 12, 21) * px * scale
         window = offsets(tuple(center), int(2.1 * radius), shape)
         if window is None:
             continue
@@ -110,10 +150,10 @@ def _claim_territory(
         mine = (relative < 1) & (relative < best[window.where])
         best[window.where][mine] = relative[mine]
         cells[window.where][mine] = i
-    return _largest_parts(cells, len(centers))
+    return largest_parts(cells, len(centers))
 
 
-def _largest_parts(cells: np.ndarray, n: int) -> np.ndarray:
+def largest_parts(cells: np.ndarray, n: int) -> np.ndarray:
     """Keep the largest connected part of every cell."""
     out = np.zeros_like(cells)
     for i, where in enumerate(ndi.find_objects(cells, n), start=1):
@@ -131,6 +171,7 @@ def _draw_nuclei(
     centers: np.ndarray,
     axes: np.ndarray,
     px: float,
+    extra: np.random.Generator | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the nuclei, the least territory of each cell around them, and the nucleoli (0..1)."""
     nuclei, core = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
@@ -139,6 +180,10 @@ def _draw_nuclei(
         radius = np.clip(rng.normal(6.6, 0.8), 4.8, 8.6) * px
         drawn = Outline.random(rng, radius, rng.uniform(1.08, 1.6), rng.uniform(0.015, 0.07), 4)
         outline = replace(drawn, angle=axes[i] + rng.normal(0, 0.35))
+        if extra is not None and extra.random() < 0.35:
+            # Cancer cells: nuclei with dents and lobes.
+            lobed = extra.uniform(1.5, 4.0)
+            outline = replace(outline, cosines=outline.cosines * lobed, sines=outline.sines * lobed)
         window = offsets(tuple(center), outline.reach(), shape)
         if window is None:
             continue
@@ -156,8 +201,23 @@ def _draw_nuclei(
     return nuclei, core, nucleoli
 
 
-def _distances(cells: np.ndarray, nuclei: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return distance to the own border and signed distance to the nuclear envelope."""
+def distances(
+    cells: np.ndarray, nuclei: np.ndarray, px: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return distance to the own border, signed distance to the nuclear envelope, and the way inward.
+
+    Parameters
+    ----------
+    cells, nuclei : numpy.ndarray
+        ``(Y, X)`` int32 instance masks.
+    px : float
+        Pixels per micrometer.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        ``edge``, ``rim`` and ``inward`` of :class:`Monolayer`.
+    """
     own = cells > 0
     for axis in (0, 1):
         step = np.diff(cells, axis=axis) != 0
@@ -169,10 +229,12 @@ def _distances(cells: np.ndarray, nuclei: np.ndarray) -> tuple[np.ndarray, np.nd
     inside = nuclei > 0
     outer = ndi.distance_transform_edt(~inside)
     inner = ndi.distance_transform_edt(inside)
-    return edge, (outer - inner).astype(np.float32)
+    slope = np.stack(np.gradient(ndi.gaussian_filter(edge, 0.5 * px)))
+    inward = (slope / (np.hypot(*slope) + 1e-3)).astype(np.float32)
+    return edge, (outer - inner).astype(np.float32), inward
 
 
-def _organizing_centers(
+def organizing_centers(
     rng: np.random.Generator, centers: np.ndarray, edge: np.ndarray, rim: np.ndarray, px: float
 ) -> np.ndarray:
     """Put each cell's pole beside its nucleus, on a side with room: the best of five places."""
@@ -186,7 +248,12 @@ def _organizing_centers(
 
 
 def grow(
-    rng: np.random.Generator, shape: tuple[int, int], n: int, pixel_size_um: float
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    n: int,
+    pixel_size_um: float,
+    extra: np.random.Generator | None = None,
+    centers: np.ndarray | None = None,
 ) -> Monolayer:
     """Grow ``n`` cells on a field (some reach over its edge, some may fall outside).
 
@@ -199,6 +266,10 @@ def grow(
         Number of cells to seed.
     pixel_size_um : float
         Micrometers per pixel.
+    extra : numpy.random.Generator, optional
+        Stream for variation of size and shape beyond the plain cells.
+    centers : numpy.ndarray, optional
+        ``(n, 2)`` centers of the nuclei in pixels instead of random ones.
 
     Returns
     -------
@@ -206,21 +277,21 @@ def grow(
         Cells without a visible nucleus have been taken out; ids are 1..count.
     """
     px = 1.0 / pixel_size_um
-    centers = _spread(rng, shape, n, 21 * px, 3 * px)
+    scale = 1.0 if extra is None else float(extra.uniform(0.8, 1.3))
+    if centers is None:
+        centers = _spread(rng, shape, n, 21 * px * scale, 3 * px)
     flow = rng.uniform(0, np.pi)
     axes = np.concatenate([[0.0], flow + rng.normal(0, 0.8, n)])
-    nuclei, core, nucleoli = _draw_nuclei(rng, shape, centers, axes, px)
-    cells = _claim_territory(rng, core, centers, axes, px)
+    nuclei, core, nucleoli = _draw_nuclei(rng, shape, centers, axes, px, extra)
+    cells = _claim_territory(rng, core, centers, axes, px, scale)
     area = np.bincount(nuclei.ravel(), minlength=n + 1)
     alive = np.flatnonzero(area > 15 * px * px)
     alive = alive[alive > 0]
     lookup = np.zeros(n + 1, np.int32)
     lookup[alive] = np.arange(1, len(alive) + 1)
     cells, nuclei = lookup[cells], lookup[nuclei]
-    edge, rim = _distances(cells, nuclei)
-    slope = np.stack(np.gradient(ndi.gaussian_filter(edge, 0.5 * px)))
-    inward = (slope / (np.hypot(*slope) + 1e-3)).astype(np.float32)
+    edge, rim, inward = distances(cells, nuclei, px)
     kept = np.concatenate([[[0.0, 0.0]], centers[alive - 1]])
-    poles = _organizing_centers(rng, kept, edge, rim, px)
+    poles = organizing_centers(rng, kept, edge, rim, px)
     axes = np.concatenate([[0.0], axes[alive]])
-    return Monolayer(cells, nuclei, kept, poles, axes, edge, rim, inward, nucleoli, px)
+    return Monolayer(cells, nuclei, kept, poles, axes, edge, rim, inward, nucleoli, px, extra=extra)

@@ -14,16 +14,38 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage as ndi
 
+from .fluor_camera import Optics, expose, record
 from .fluor_cells import Monolayer, grow
-from .fluor_structures import STRUCTURES, height, inside_nucleus, microtubules, reticulum
+from .fluor_cytoskeleton import tubules
+from .fluor_division import divide
+from .fluor_draw import Plane, height, inside_nucleus
+from .fluor_labels import (
+    PATTERNS,
+    Labels,
+    check,
+    draw_labels,
+    phases_for,
+    visible,
+    well_labels,
+)
+from .fluor_organelles import reticulum
+from .fluor_structures import STRUCTURES
 from .noise import smooth_noise
 
-PATTERNS = tuple(STRUCTURES)
-"""Class names, a subset of the Human Protein Atlas vocabulary."""
+__all__ = [
+    "CHANNELS",
+    "CHANNEL_COLORS",
+    "PATTERNS",
+    "PIXEL_SIZE_UM",
+    "FluorescenceField",
+    "Optics",
+    "simulate",
+]
 
 CHANNELS = ("Microtubules", "Protein", "Nucleus", "ER")
 CHANNEL_COLORS = ("#ff0000", "#00ff00", "#0000ff", "#ffff00")
 PIXEL_SIZE_UM = 0.16
+CLEAN = Optics()
 
 
 @dataclass(frozen=True)
@@ -35,9 +57,11 @@ class FluorescenceField:
     image : numpy.ndarray
         ``(4, Y, X)``, channels as in :data:`CHANNELS`; uint8 for 8 bit, else uint16.
     cells, nuclei : numpy.ndarray
-        ``(Y, X)`` int32 instance masks with equal ids.
+        ``(Y, X)`` int32 instance masks with equal ids. The nucleus of a dividing cell is its
+        condensed chromatin, in one or two parts.
     table : pandas.DataFrame
-        One row per cell: ``label, y, x`` (centroid, pixels) and ``class`` (labels joined by ``|``).
+        One row per cell: ``label, y, x`` (centroid, pixels), ``class`` (labels joined by ``|``)
+        and ``phase`` (empty, ``metaphase``, ``anaphase`` or ``daughter``).
     pixel_size_um : float
     bits : int
         8, 12 or 16.
@@ -59,8 +83,10 @@ def simulate(
     bits: int = 16,
     labels: Sequence[Sequence[str]] | None = None,
     one_protein: bool = False,
-    quality: float = 1.0,
-    softness: float = 1.0,
+    optics: Optics = CLEAN,
+    varied: bool = False,
+    mitosis: float = 0.0,
+    centers: np.ndarray | None = None,
 ) -> FluorescenceField:
     """Simulate one field.
 
@@ -71,17 +97,22 @@ def simulate(
     shape : tuple of int
         ``(Y, X)`` in pixels.
     cells : int
-        Number of cells to seed; a few may fall outside.
+        Number of cells to seed; a few may fall outside, and daughters come on top.
     pixel_size_um : float
     bits : {8, 12, 16}
     labels : sequence of sequences of str, optional
         Labels of the cells in turn (repeated as needed); drawn at random when absent.
     one_protein : bool
         Whether all cells share the labels of the first, as in one stained well.
-    quality : float
-        Light collected, 1 is a clean image, 0.1 a noisy one.
-    softness : float
-        Width of the lens blur, 1 is a good confocal image.
+    optics : Optics
+        Noise, blur, uneven light, bleed-through, compression.
+    varied : bool
+        Whether size and shape of cells and nuclei, expression, and the look of membrane, actin and
+        microtubules vary from field to field; off, all fields are of one plain kind.
+    mitosis : float
+        Share of cells that divide beyond those whose labels ask for it, 0..1.
+    centers : numpy.ndarray, optional
+        ``(cells, 2)`` centers of the nuclei in pixels instead of random ones.
 
     Returns
     -------
@@ -90,53 +121,46 @@ def simulate(
     Raises
     ------
     ValueError
-        For a bit depth other than 8, 12, 16 or a label that is not in :data:`PATTERNS`.
+        For a bit depth other than 8, 12, 16, a label that is not in :data:`PATTERNS`, or a share
+        outside 0..1.
     """
     if bits not in (8, 12, 16):
         raise ValueError(f"bits must be 8, 12 or 16; received {bits}")
+    if not 0 <= mitosis <= 1:
+        raise ValueError(f"mitosis is a share from 0 to 1; received {mitosis}")
     rng = np.random.default_rng(seed)
-    layer = grow(rng, shape, cells, pixel_size_um)
-    drawn = [draw_labels(rng) for _ in range(layer.count)]
-    wanted = (
-        drawn if labels is None else [tuple(labels[i % len(labels)]) for i in range(layer.count)]
-    )
-    if one_protein:
-        wanted = wanted[:1] * layer.count
-    wanted = _visible(layer, wanted)
-    unknown = {name for names in wanted for name in names} - set(PATTERNS)
-    if unknown:
-        raise ValueError(f"Unknown patterns {sorted(unknown)}; known: {', '.join(PATTERNS)}")
-    planes = _expose(rng, layer, _paint(rng, layer, wanted), softness)
-    image = _record(rng, planes, bits, quality)
+    # Streams of their own: what they draw leaves the plain cells of a seed as they are.
+    extra, division = rng.spawn(2)
+    layer = grow(rng, shape, cells, pixel_size_um, extra if varied else None, centers)
+    wanted = [draw_labels(rng) for _ in range(layer.count)]
+    if labels is not None:
+        wanted = [tuple(labels[i % len(labels)]) for i in range(layer.count)]
+    check(wanted)
+    if one_protein and wanted:
+        wanted = well_labels(division, wanted[0], layer.count)
+    layer, wanted = _divided(division, layer, wanted, mitosis)
+    light = expose(rng, layer, _paint(rng, layer, wanted), optics)
+    image = record(rng, light, bits, optics, guard=layer.vary(0, 0.2, 0.6))
     return FluorescenceField(
         image, layer.cells, layer.nuclei, _truth(layer, wanted), pixel_size_um, bits
     )
 
 
-def draw_labels(rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw one cell's labels: one pattern, or a pair four times in ten."""
-    n = 2 if rng.random() < 0.4 else 1
-    chosen = sorted(rng.choice(len(PATTERNS), n, replace=False))
-    return tuple(PATTERNS[i] for i in chosen)
+def _divided(
+    rng: np.random.Generator, layer: Monolayer, wanted: list[Labels], mitosis: float
+) -> tuple[Monolayer, list[Labels]]:
+    """Let cells divide as their labels ask and by chance; return what every cell then shows."""
+    phases = phases_for(rng, wanted)
+    for i in np.flatnonzero(rng.random(layer.count) < mitosis) + 1:
+        kinds = ("metaphase", "anaphase", "daughter")
+        phases.setdefault(int(i), str(rng.choice(kinds, p=(0.5, 0.2, 0.3))))
+    if phases:
+        layer, mothers = divide(rng, layer, phases)
+        wanted = wanted + [wanted[m - 1] for m in mothers]
+    return layer, visible(layer, wanted)
 
 
-def _visible(layer: Monolayer, wanted: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Give a cell that touches no other cell a plasma membrane where it was to have junctions."""
-    a, b = layer.cells[:, 1:], layer.cells[:, :-1]
-    c, d = layer.cells[1:], layer.cells[:-1]
-    left, right = (a != b) & (a > 0) & (b > 0), (c != d) & (c > 0) & (d > 0)
-    contact = np.bincount(
-        np.concatenate([a[left], b[left], c[right], d[right]]), minlength=layer.count + 1
-    )
-    out = []
-    for i, names in enumerate(wanted, start=1):
-        alone = contact[i] < 4 * layer.px
-        swapped = ["Plasma membrane" if n == "Cell junctions" and alone else n for n in names]
-        out.append(tuple(dict.fromkeys(swapped)))
-    return out
-
-
-def _truth(layer: Monolayer, wanted: list[tuple[str, ...]]) -> pd.DataFrame:
+def _truth(layer: Monolayer, wanted: Sequence[Labels]) -> pd.DataFrame:
     ids = np.arange(1, layer.count + 1)
     centers = np.array(ndi.center_of_mass(layer.cells > 0, layer.cells, ids)).reshape(-1, 2)
     return pd.DataFrame(
@@ -145,70 +169,38 @@ def _truth(layer: Monolayer, wanted: list[tuple[str, ...]]) -> pd.DataFrame:
             "y": centers[:, 0].round(2),
             "x": centers[:, 1].round(2),
             "class": ["|".join(names) for names in wanted],
+            "phase": list(layer.phases[1:]) or [""] * layer.count,
         }
     )
 
 
-def _paint(
-    rng: np.random.Generator, layer: Monolayer, wanted: list[tuple[str, ...]]
-) -> list[np.ndarray]:
+def _paint(rng: np.random.Generator, layer: Monolayer, wanted: Sequence[Labels]) -> list[Plane]:
     """Return the four clean planes, structures near 1."""
-    tubules, net = microtubules(rng, layer), reticulum(rng, layer)
-    shared = {"Microtubules": tubules, "Endoplasmic reticulum": net}
+    (red, comets), net = tubules(rng, layer), reticulum(rng, layer)
+    shared = {"Microtubules": red, "Endoplasmic reticulum": net, "Microtubule ends": comets}
     body = height(layer)
     diffuse = rng.uniform(0.02, 0.09, layer.count + 1).astype(np.float32)
-    green = body * diffuse[layer.cells]
+    green = body * diffuse[layer.cells] * layer.vary(1.0, 0.3, 1.5)
+    uneven = layer.vary(0.18, 0.1, 0.5)
     for name in dict.fromkeys(n for names in wanted for n in names):
         weight = np.zeros(layer.count + 1, np.float32)
         for i, names in enumerate(wanted, start=1):
             if name in names:
                 alone = len(names) == 1
-                weight[i] = rng.lognormal(0, 0.18) * (1 if alone else rng.uniform(0.55, 1.0))
+                weight[i] = rng.lognormal(0, uneven) * (1 if alone else rng.uniform(0.55, 1.0))
         plane = shared.get(name)
         green += weight[layer.cells] * (STRUCTURES[name](rng, layer) if plane is None else plane)
-    chromatin = 0.74 + 0.13 * smooth_noise(rng, layer.shape, 0.45 * layer.px)
-    chromatin += 0.09 * smooth_noise(rng, layer.shape, 1.3 * layer.px)
+    return [red + 0.05 * body, green, _chromatin(rng, layer), net + 0.05 * body]
+
+
+def _chromatin(rng: np.random.Generator, layer: Monolayer) -> Plane:
+    """Draw DNA: grainy nuclei without their nucleoli; condensed and brighter in dividing cells."""
+    grain = 0.74 + 0.13 * smooth_noise(rng, layer.shape, 0.45 * layer.px)
+    grain += 0.09 * smooth_noise(rng, layer.shape, 1.3 * layer.px)
     dome = np.clip(-layer.rim / (1.6 * layer.px), 0, 1) ** 0.5
-    blue = inside_nucleus(layer) * (0.35 + 0.65 * dome) * chromatin * (1 - 0.5 * layer.nucleoli)
-    red = tubules + 0.05 * body
-    yellow = net + 0.05 * body
-    return [red, green, blue, yellow]
-
-
-def _expose(
-    rng: np.random.Generator, layer: Monolayer, planes: list[np.ndarray], softness: float
-) -> list[np.ndarray]:
-    """Apply each cell's own brightness, the lens, and bleed-through between neighbors in color."""
-    out = []
-    for k, plane in enumerate(planes):
-        own = rng.lognormal(0, 0.2, layer.count + 1).astype(np.float32)[layer.cells]
-        sharp = ndi.gaussian_filter(
-            plane * own, softness * rng.uniform(0.10, 0.15) * layer.px, truncate=3.0
-        )
-        glow = ndi.gaussian_filter(sharp[::2, ::2], 0.8 * layer.px, truncate=2.5)
-        glow = np.repeat(np.repeat(glow, 2, 0), 2, 1)[: layer.shape[0], : layer.shape[1]]
-        out.append(sharp + (0.06, 0.05, 0.03, 0.06)[k] * glow)
-    red, green, blue, yellow = out
-    leak = rng.uniform(0, 0.03, 4)
-    green = green + leak[0] * yellow + leak[1] * blue
-    yellow = yellow + leak[2] * green
-    red = red + leak[3] * yellow
-    return [red, green, blue, yellow]
-
-
-def _record(
-    rng: np.random.Generator, planes: list[np.ndarray], bits: int, quality: float
-) -> np.ndarray:
-    """Turn light into counts: gain, shot noise, read noise, offset, clipping, bit depth."""
-    full = 2**bits - 1
-    image = np.empty((len(planes), *planes[0].shape), np.uint8 if bits == 8 else np.uint16)
-    for k, plane in enumerate(planes):
-        white = max(float(np.percentile(plane[::2, ::2], 99.7)), 1e-3)
-        light = plane / white * rng.uniform(0.6, 0.85)
-        electrons = light * 900 * quality
-        electrons += rng.standard_normal(plane.shape, dtype=np.float32) * np.sqrt(
-            np.maximum(electrons + 4, 0)
-        )
-        counts = electrons / (900 * quality) * full + 0.012 * full
-        image[k] = np.clip(counts, 0, full).round()
-    return image
+    blue = inside_nucleus(layer) * (0.35 + 0.65 * dome) * grain * (1 - 0.5 * layer.nucleoli)
+    if layer.phases:
+        gain = {"": 1.0, "metaphase": 2.0, "anaphase": 2.0, "daughter": 1.4}
+        dense = np.array([gain[p] for p in layer.phases], np.float32)
+        blue = blue * dense[layer.cells]
+    return np.asarray(blue)

@@ -73,7 +73,7 @@ def make_field(
     counts = field.image & np.uint16(0xFFE0)
     _write(out / "rgby_field.ome.tif", counts, ome, photometric="minisblack")
     _write_labels(out / "rgby_field_labels.tif", field.cells, field.pixel_size_um)
-    _write_table(out / "rgby_field_truth.csv", field.table)
+    _write_table(out / "rgby_field_truth.csv", field.table.drop(columns="phase"))
 
 
 def _physical(size_um: float) -> dict[str, Any]:
