@@ -57,14 +57,19 @@ def test_the_protocol_by_patient_says_what_it_needs(
     assert "groups.csv" in said and "--protocol all" in said
 
 
-@pytest.mark.parametrize("protocol", ["patient-5fold", "random"])
 def test_missing_folds_are_said_in_words(
-    own: Path, tmp_path: Path, protocol: str, capsys: pytest.CaptureFixture[str]
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert evaluate(own, "--protocol", protocol, "--folds", tmp_path / "gone") == 2
+    assert evaluate(own, "--protocol", "patient-5fold", "--folds", tmp_path / "gone") == 2
     said = capsys.readouterr().err
     assert "[FOLDS-MISSING]" in said and "why: there is no such file or folder." in said
     assert "Errno" not in said and "Error:" not in said
+
+
+def test_a_model_alone_has_held_nothing_out(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(own, "--protocol", "random") == 4
+    said = capsys.readouterr().err
+    assert "[RUN-PROTOCOL]" in said and "Give the folder of the run instead" in said
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_missing_folds_are_said_in_words(
         ("--engine", "zzz", "'zzz' is not one of 'auto'"),
         ("--device", "banana", "[ENGINE-UNKNOWN]"),
         ("--protocol", "zzz", "'zzz' is not one of"),
-        ("--out", ".", "[EXPORT-NAME]"),
+        ("--out", __file__, "[EXPORT-NAME]"),
     ],
 )
 def test_wrong_options(

@@ -1,8 +1,7 @@
-"""``cellcls evaluate``: how good is a model on labelled cells, by a protocol that is named."""
+"""``cellcls evaluate``: how good is a model on labelled images, by a protocol that is named."""
 
 from __future__ import annotations
 
-import errno
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -12,54 +11,75 @@ import typer
 
 from napari_cellcls.commands import console
 from napari_cellcls.commands.options import EngineName
-from napari_cellcls.files import reason
-from napari_cellcls.vocabulary import DataError, Progress, Task
+from napari_cellcls.vocabulary import DataError, ModelError, Task
 
 if TYPE_CHECKING:
+    from napari_cellcls.learn.comparison import Comparison
     from napari_cellcls.learn.datasets import CellSet
     from napari_cellcls.learn.evaluate import Report
-    from napari_cellcls.models.package import ModelPackage
+    from napari_cellcls.learn.heldout import HeldOut
 
-BATCH = 1024
 GIVE_GROUPS = (
     "To give them, put a file groups.csv beside the class folders: file name, patient on each line; "
     "or begin the file names with the patient as the NIH set does (C33...), or use a parquet file "
     "with a column patient."
 )
+NUMBERS, PAGE = "metrics.json", "report.html"
 
 
 class Protocol(StrEnum):
     """Ways to evaluate."""
 
     patient_5fold = "patient-5fold"
+    grouped = "grouped"
     random = "random"
     all = "all"
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Model name or .cellpkg file.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|RUN",
+            help="Model name, .cellpkg file, or the folder of a `cellcls train` run.",
+            show_default=False,
+        ),
+    ],
     data: Annotated[
         Path,
         typer.Option(
-            help="Labelled cells: a folder of class folders, or a parquet file.", show_default=False
+            help="Labelled images: class folders, a folder with train.csv and HPA images, or a parquet file.",
+            show_default=False,
         ),
     ],
     protocol: Annotated[
-        Protocol,
+        Protocol | None,
         typer.Option(
-            help="all: this very model on all cells given. "
+            help="all: this very model on all images given. "
             "patient-5fold: every cell by the fold model that never saw its patient (needs patients). "
-            "random: the held-out cells of a `cellcls train` run that split at random, as often published."
-        ),
-    ] = Protocol.all,
-    folds: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the fold models, or of the run.", show_default="training/folds/<model>"
+            "grouped, random: what a run held out; the run must have been split so.",
+            show_default="all for a model, its own for a run",
         ),
     ] = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the fold models.", show_default="training/folds/<model>"),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL|RUN", help="Compare with this model on the same images."),
+    ] = None,
+    random_run: Annotated[
+        Path | None,
+        typer.Option(help="Run of the same recipe with a random split: tells what that promises."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Also write the numbers as JSON.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for metrics.json and report.html; a name in .json: numbers only.",
+        ),
     ] = None,
     engine: Annotated[
         EngineName, typer.Option(help="What computes the network (protocol all).")
@@ -68,50 +88,150 @@ def evaluate(
         str, typer.Option(help="auto, cpu, or a device of `cellcls doctor` (protocol all).")
     ] = "auto",
 ) -> None:
-    """Measure accuracy, sensitivity, specificity and AUC with 95 % intervals by patient.
+    """Measure how good a model is, with intervals by patient, beside trivial answers.
 
-    Exit codes: 0 done, 2 wrong usage, 4 the model or the cells cannot be used.
+    Exit codes: 0 done, 2 wrong usage, 4 the model or the images cannot be used.
     """
-    from napari_cellcls.models import registry, runtime
+    from napari_cellcls.models import runtime
 
     if (engine.value, device) != ("auto", "auto"):
         runtime.choose(engine.value, device)
     if out is not None:
         _check_writable(out)
-    package = registry.load(model)
-    if len(package.manifest.classes) != 2 or package.manifest.multi_label:
-        raise DataError(
-            "Only models of two classes can be evaluated in this version.",
-            code="DATA-CLASSES",
-            why=f"{package.manifest.label} has {len(package.manifest.classes)} classes"
-            f"{' and several labels per cell' if package.manifest.multi_label else ''}.",
-            remedy="Choose a model of two classes, such as malaria-thin-smear.",
-        )
-    folder = folds or Path("training/folds") / package.manifest.name.replace("-", "_")
-    if protocol is Protocol.all:
-        task = whole(package, data, engine.value, device)
-    elif protocol is Protocol.random:
-        task = by_run(package, folder, data)
-    else:
-        task = by_folds(folder, data)
-    report = console.follow(task, "Evaluating")
-    console.say(f"{package.manifest.label}  {package.sha256[:8]}", "bold")
-    console.say(report.text())
-    if out is not None:
-        from napari_cellcls.export.errors import writing
 
-        with writing(out) as temporary:
-            temporary.write_text(json.dumps(report.metrics, indent=2) + "\n", encoding="utf-8")
-        console.say(f"Numbers in {out}")
+    def judged(name: str, asked: Protocol | None) -> Report:
+        task = _judged(name, data, asked, folds, engine.value, device)
+        return console.follow(task, "Evaluating")
+
+    report = judged(model, protocol)
+    console.say(report.held.model, "bold")
+    console.say(report.text())
+    compared = None if compare is None else _compared(report, judged(compare, protocol))
+    if random_run is not None:
+        _add_gap(report, judged(str(random_run), None))
+    if out is not None:
+        write(out, report, compared)
+
+
+def _compared(report: Report, other: Report) -> Comparison:
+    from napari_cellcls.learn.comparison import compare
+
+    found = compare(report, other)
+    report.metrics["comparison"] = found.summary()
+    console.say(f"\n{found.text()}")
+    return found
+
+
+def _add_gap(report: Report, other: Report) -> None:
+    from napari_cellcls.learn.comparison import check_gap, gap, gap_in_words
+
+    check_gap(report.held, other.held)
+    report.metrics["gap"] = gap(report.metrics, other.metrics)
+    console.say(gap_in_words(report.metrics["gap"], report.held.data.multi_label))
+
+
+def write(out: Path, report: Report, compared: Comparison | None = None) -> None:
+    """Write the numbers, and the page beside them when ``out`` is a folder."""
+    from napari_cellcls.export.errors import writing
+    from napari_cellcls.learn.report import html
+
+    numbers = out if out.suffix == ".json" else out / NUMBERS
+    with writing(numbers) as temporary:
+        content = json.dumps(report.metrics, indent=2, allow_nan=False)
+        temporary.write_text(content + "\n", encoding="utf-8")
+    console.say(f"Numbers in {numbers}")
+    if numbers == out:
+        return
+    with writing(out / PAGE) as temporary:
+        temporary.write_text(html(report, compared), encoding="utf-8")
+    console.say(f"Page in {out / PAGE}")
 
 
 def _check_writable(out: Path) -> None:
     """Refuse before the long work what could not be written after it."""
-    from napari_cellcls.export.errors import make_folder, write_error
+    from napari_cellcls.export.errors import make_folder
 
-    if out.is_dir():
-        raise write_error(out, IsADirectoryError(errno.EISDIR, "it is a folder"))
-    make_folder(out.parent)
+    make_folder(out.parent if out.suffix == ".json" else out)
+
+
+def _judged(
+    name: str, data: Path, protocol: Protocol | None, folds: Path | None, engine: str, device: str
+) -> Task[Report]:
+    from napari_cellcls.learn.evaluate import evaluate as judge
+
+    held = yield from held_out(name, data, protocol, folds, engine, device)
+    return (yield from judge(held))
+
+
+def held_out(
+    name: str,
+    data: Path,
+    protocol: Protocol | None,
+    folds: Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+) -> Task[HeldOut]:
+    """Return the answers of a model or run on the images it is to be judged by.
+
+    Raises
+    ------
+    DataError
+        ``RUN-PROTOCOL`` when a run was not split as asked; as the readers of each source.
+    """
+    from napari_cellcls.learn import sources
+    from napari_cellcls.models import registry
+
+    folder = Path(name)
+    if folder.is_dir() and sources.is_run(folder) and protocol is not Protocol.all:
+        held = yield from sources.of_run(folder, data)
+        _check_protocol(held, protocol, folder)
+        return held
+    if folder.is_dir() and protocol is Protocol.all and (folder / sources.PACKAGE).is_file():
+        name = str(folder / sources.PACKAGE)
+    try:
+        package = registry.load(name)
+    except ModelError:
+        if folder.is_dir():
+            sources.read_run(folder)
+        raise
+    if protocol is Protocol.patient_5fold:
+        where = folds or Path("training/folds") / package.manifest.name.replace("-", "_")
+        return (yield from by_folds(where, data))
+    if protocol in (Protocol.random, Protocol.grouped):
+        raise DataError(
+            "A model alone does not know what it was trained on.",
+            code="RUN-PROTOCOL",
+            path=package.path,
+            why=f"--protocol {protocol} judges what a training held out",
+            remedy="Give the folder of the run instead (`cellcls train ... --out RUN`), or --protocol all.",
+        )
+    held = yield from sources.of_model(package, data, engine=engine, device=device)
+    if not held.group_words:
+        console.warn(
+            "No patients are known: every image counts on its own, and the intervals are too narrow "
+            f"where several are of one patient. The protocol patient-5fold needs them. {GIVE_GROUPS}"
+        )
+    return held
+
+
+def _check_protocol(held: HeldOut, protocol: Protocol | None, folder: Path) -> None:
+    from napari_cellcls.learn.heldout import APART, SHARED
+
+    by_patient = held.data.group_kind == "patient" and len(held.folds) == 5
+    fits = {
+        Protocol.grouped: held.groups == APART,
+        Protocol.random: held.groups == SHARED,
+        Protocol.patient_5fold: held.groups == APART and by_patient,
+    }
+    if protocol is None or fits[protocol]:
+        return
+    raise DataError(
+        "The run was split by another protocol.",
+        code="RUN-PROTOCOL",
+        path=folder,
+        why=f"asked for {protocol}; the run: {held.protocol}",
+        remedy="Leave --protocol out to judge the run as it was split, or train again with another one.",
+    )
 
 
 def groups_known(cells: CellSet) -> bool:
@@ -119,10 +239,10 @@ def groups_known(cells: CellSet) -> bool:
     return len(set(cells.groups.tolist())) < len(cells.groups)
 
 
-def by_folds(folder: Path, data: Path) -> Task[Report]:
-    """Evaluate the fold models of a folder on the cells each did not see."""
+def by_folds(folder: Path, data: Path) -> Task[HeldOut]:
+    """Return what the fold models of a folder say of the cells each did not see."""
     from napari_cellcls.learn.datasets import open_dataset
-    from napari_cellcls.learn.evaluate import evaluate_folds, read_folds
+    from napari_cellcls.learn.evaluate import of_folds, read_folds
 
     about = read_folds(folder)
     cells = yield from open_dataset(data, size=about["size"], classes=tuple(about["classes"]))
@@ -134,83 +254,4 @@ def by_folds(folder: Path, data: Path) -> Task[Report]:
             why="neither the file names nor a table beside them tell the patients",
             remedy=f"{GIVE_GROUPS} Or measure this very model on all cells: --protocol all.",
         )
-    return (yield from evaluate_folds(cells, folder))
-
-
-def by_run(package: ModelPackage, folder: Path, data: Path) -> Task[Report]:
-    """Evaluate what a training run with a random split said about its held-out cells.
-
-    Raises
-    ------
-    DataError
-        ``FOLDS-MISSING`` when the folder holds no such run.
-    """
-    import numpy as np
-
-    from napari_cellcls.learn.datasets import open_dataset
-    from napari_cellcls.learn.evaluate import summarize
-
-    try:
-        with np.load(folder / "scores.npz", allow_pickle=False) as stored:
-            rows, logits = stored["rows"], stored["logits"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            "The folder does not hold a run with a random split.",
-            code="FOLDS-MISSING",
-            path=folder,
-            why=reason(error),
-            remedy="Make one with `cellcls train training/recipes/malaria_cnn.yaml`, then give its "
-            "folder with --folds.",
-        ) from None
-    manifest = package.manifest
-    names = tuple(c.name for c in manifest.classes)
-    cells = yield from open_dataset(data, size=manifest.crop.size, classes=names)
-    return summarize(
-        logits,
-        cells.labels[rows],
-        cells.groups[rows],
-        np.zeros(len(rows), int),
-        protocol="random split: cells of one patient on both sides, so this flatters the model",
-        positive=infected(package),
-    )
-
-
-def infected(package: ModelPackage) -> int:
-    """Return the index of the class counted as positive."""
-    from napari_cellcls.counting import infected_class
-
-    return infected_class(package.manifest.scheme) or 0
-
-
-def whole(package: ModelPackage, data: Path, engine: str, device: str) -> Task[Report]:
-    """Evaluate one model on all cells given (which it may have been trained on)."""
-    import numpy as np
-
-    from napari_cellcls.learn.datasets import open_dataset
-    from napari_cellcls.learn.evaluate import summarize
-    from napari_cellcls.models import runtime
-    from napari_cellcls.predict import predict_crops
-
-    manifest = package.manifest
-    names = tuple(c.name for c in manifest.classes)
-    cells = yield from open_dataset(data, size=manifest.crop.size, classes=names)
-    if not groups_known(cells):
-        console.warn(
-            "No patients are known: every image counts on its own, and the intervals are too narrow "
-            f"where several are of one patient. The protocol patient-5fold needs them. {GIVE_GROUPS}"
-        )
-    parts = []
-    with runtime.open_engine(package, engine=engine, device=device) as opened:
-        for start in range(0, len(cells.images), BATCH):
-            crops = np.asarray(cells.images[start : start + BATCH], np.float32) / 255
-            parts.append(np.asarray(predict_crops(crops, package, opened).logits))
-            yield Progress(start + len(crops), len(cells.images), "scoring cells")
-    return summarize(
-        np.concatenate(parts),
-        cells.labels,
-        cells.groups,
-        np.zeros(len(cells.labels), int),
-        protocol=f"{manifest.label} as shipped on all {len(cells.labels):,} cells given; it may have "
-        "been trained on them, so this is no estimate for new patients",
-        positive=infected(package),
-    )
+    return (yield from of_folds(cells, folder))

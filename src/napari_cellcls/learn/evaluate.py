@@ -1,4 +1,4 @@
-"""Judging fold models on the groups they never saw, so that anybody can check a card's numbers.
+"""Judging held-out answers: numbers with intervals, trivial answers beside them, what went wrong.
 
 A folder of fold models holds ``folds.json`` and one weights file per fold. Evaluation needs no
 training: every cell is scored by the one model whose training side lacked its patient.
@@ -12,66 +12,39 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_cellcls.files import reason, sha256, write_bytes
-from napari_cellcls.learn import metrics
+from napari_cellcls.learn.baselines import trivial
 from napari_cellcls.learn.datasets import CellSet, open_dataset
+from napari_cellcls.learn.heldout import APART, UNKNOWN, HeldOut
 from napari_cellcls.learn.splits import check_leaks
+from napari_cellcls.learn.verdict import Report, judge
 from napari_cellcls.vocabulary import CellClsError, DataError, Progress, Task, TaskError, finish
+
+__all__ = ["Report", "evaluate", "evaluate_folds", "main", "of_folds", "read_folds", "summarize"]
 
 _MANIFEST = "folds.json"
 _CLEAN = "fuhad2020"
 
 
-@dataclass(frozen=True)
-class Report:
-    """What an evaluation found.
+def evaluate(held: HeldOut, *, resamples: int = 2000) -> Task[Report]:
+    """Judge held-out answers beside trivial ones.
 
-    Attributes
+    Parameters
     ----------
-    metrics : dict
-        Flat numbers, the content of ``metrics.json``.
-    rows : dict of str to dict
-        Entries of the text tables: pooled, mean over folds, checked labels, each fold.
-    temperature : float
-        Fitted on all out-of-fold logits: for a model trained on all data.
-    worst : tuple of (str, int, float)
-        Groups with the lowest accuracy: name, cells, accuracy (groups of 20 cells or more).
-    logits : numpy.ndarray
-        ``(N, K)`` out-of-fold logits in the order of the data.
+    held : HeldOut
+    resamples : int
+        Of the bootstrap by group.
     """
-
-    metrics: dict[str, Any]
-    rows: dict[str, dict[str, Any]]
-    temperature: float
-    worst: tuple[tuple[str, int, float], ...] = ()
-    logits: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)), repr=False)
-
-    def text(self) -> str:
-        """Return the report as plain text for a terminal."""
-        worst = ", ".join(f"{name} {value:.3f} of {n}" for name, n, value in self.worst)
-        single = {title: row for title, row in self.rows.items() if title.startswith("fold ")}
-        joined = {title: row for title, row in self.rows.items() if title not in single}
-        lines = [
-            f"Protocol: {self.metrics['protocol']}",
-            "In brackets: 95 % intervals, bootstrap over groups (patients).",
-            "",
-            metrics.text_table(joined, metrics.BINARY, turned=True),
-            "",
-        ]
-        if single:
-            lines += [metrics.text_table(single, metrics.BINARY), ""]
-        lines += [
-            f"Temperature {self.temperature:.3f}",
-            f"Specificity at 93 % sensitivity {self.metrics['specificity_at_93']:.4f}",
-        ]
-        return "\n".join([*lines, f"Lowest accuracy by group: {worst}"] if worst else lines)
+    yield Progress(0, 2, "comparing with trivial answers")
+    baselines = yield from trivial(held)
+    yield Progress(1, 2, "drawing groups for the intervals")
+    return judge(held, baselines, resamples=resamples)
 
 
 def summarize(
@@ -85,94 +58,42 @@ def summarize(
     clean: np.ndarray | None = None,
     resamples: int = 2000,
 ) -> Report:
-    """Return the report of held-out logits.
+    """Return the report of held-out logits alone, without images and trivial answers.
 
     Parameters
     ----------
     logits : numpy.ndarray
-        ``(N, 2)``, each row from the model that did not train on it.
-    labels, groups, fold : numpy.ndarray
+        ``(N, K)``, each row from the model that did not train on it.
+    labels : numpy.ndarray
+        ``(N,)`` class indices, or ``(N, K)`` 0/1.
+    groups, fold : numpy.ndarray
         ``(N,)``.
     protocol : str
         In words.
     positive : int
     clean : numpy.ndarray, optional
-        ``(N,)`` bool: labels confirmed by a second reading; gives a line of its own.
+        ``(N,)`` bool: labels confirmed by a second reading; gives a column of its own.
     resamples : int
         Of the bootstrap by group.
     """
-    probabilities = cross_calibrated(logits, labels, fold)
-
-    def flat(keep: np.ndarray, words: str) -> dict[str, Any]:
-        return metrics.flat_metrics(
-            probabilities[keep], labels[keep], groups[keep], protocol=words, positive=positive, resamples=resamples
-        )  # fmt: skip
-
-    pooled = flat(np.ones(len(labels), bool), protocol)
-    score = probabilities[:, positive]
-    pooled["specificity_at_93"] = metrics.specificity_at(score, labels == positive)
-    folds = {
-        int(f): metrics.binary_metrics(probabilities[fold == f], labels[fold == f], positive)
-        for f in np.unique(fold)
-    }
-    rows: dict[str, dict[str, Any]] = {"all cells": pooled}
-    if len(folds) > 1:
-        limits = metrics.fold_mean_intervals(
-            probabilities, labels, groups, fold, positive=positive, resamples=resamples
-        )
-        mean = rows["mean ± SD of folds"] = _mean_of_folds(folds.values(), limits, len(labels))
-        for name in metrics.BINARY:
-            pooled[f"{name}_fold_mean"] = mean[name]
-            pooled[f"{name}_fold_mean_low"] = mean[f"{name}_low"]
-            pooled[f"{name}_fold_mean_high"] = mean[f"{name}_high"]
-            pooled[f"{name}_fold_sd"] = mean[f"{name}_sd"]
-    if clean is not None and not clean.all():
-        rows["confirmed labels only"] = flat(clean, f"{protocol}; confirmed labels only")
-        pooled["accuracy_clean"] = rows["confirmed labels only"]["accuracy"]
-        pooled["auc_clean"] = rows["confirmed labels only"]["auc"]
-    if len(folds) > 1:
-        rows |= {f"fold {f}": found for f, found in folds.items()}
-    hit = probabilities.argmax(1) == labels
-    return Report(
-        pooled, rows, metrics.fit_temperature(logits, labels), _worst_groups(hit, groups), logits
+    n = len(logits)
+    data = CellSet(
+        images=np.zeros((n, 0), np.uint8),
+        labels=np.asarray(labels),
+        classes=tuple(f"class {k}" for k in range(logits.shape[1])),
+        groups=np.asarray(groups, dtype=str),
+        names=np.arange(n).astype(str),
     )
-
-
-def cross_calibrated(logits: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Return probabilities; the temperature of each fold is fitted on the other folds only."""
-    result = np.empty(logits.shape)
-    for f in np.unique(fold):
-        own = fold == f
-        others = ~own if not own.all() else own
-        result[own] = metrics.softmax(
-            logits[own], metrics.fit_temperature(logits[others], labels[others])
-        )
-    return result
-
-
-def _mean_of_folds(
-    folds: Iterable[Mapping[str, float]], limits: Mapping[str, tuple[float, float]], n: int
-) -> dict[str, Any]:
-    folds = list(folds)
-    entry: dict[str, Any] = {"n": n}
-    for name in metrics.BINARY:
-        values = [f[name] for f in folds]
-        entry[name] = round(float(np.mean(values)), 5)
-        entry[f"{name}_sd"] = round(float(np.std(values, ddof=1)), 5)
-        entry[f"{name}_low"], entry[f"{name}_high"] = (round(v, 5) for v in limits[name])
-    return entry
-
-
-def _worst_groups(hit: np.ndarray, groups: np.ndarray) -> tuple[tuple[str, int, float], ...]:
-    names, group = np.unique(groups, return_inverse=True)
-    n = np.bincount(group)
-    accuracy = np.bincount(group, weights=hit) / n
-    order = [g for g in np.argsort(accuracy, kind="stable") if n[g] >= 20][:8]
-    return tuple((str(names[g]), int(n[g]), float(accuracy[g])) for g in order)
+    held = HeldOut(
+        data, np.arange(n), np.asarray(logits), np.asarray(fold), protocol, UNKNOWN, positive=positive, clean=clean
+    )  # fmt: skip
+    return judge(held, resamples=resamples)
 
 
 def evaluate_folds(dataset: CellSet, folder: str | Path, *, resamples: int = 2000) -> Task[Report]:
     """Score every cell with the fold model that never saw its group, and report.
+
+    Parameters and errors as for :func:`of_folds`.
 
     Parameters
     ----------
@@ -181,6 +102,13 @@ def evaluate_folds(dataset: CellSet, folder: str | Path, *, resamples: int = 200
         With ``folds.json`` and the weights files it names.
     resamples : int
         Of the bootstrap by group.
+    """
+    held = yield from of_folds(dataset, folder)
+    return (yield from evaluate(held, resamples=resamples))
+
+
+def of_folds(dataset: CellSet, folder: str | Path) -> Task[HeldOut]:
+    """Score every cell with the fold model that never saw its group.
 
     Raises
     ------
@@ -195,16 +123,18 @@ def evaluate_folds(dataset: CellSet, folder: str | Path, *, resamples: int = 200
     check_leaks(sides, groups=dataset.groups, hashes=dataset.hashes(), names=dataset.names)
     yield Progress(0, len(about["folds"]), "starting the network")
     logits = yield from _child_logits(dataset, folder, about, fold)
-    clean = dataset.extra[_CLEAN] == "confirmed" if _CLEAN in dataset.extra else None
-    return summarize(
-        logits,
-        dataset.labels,
-        dataset.groups,
-        fold,
+    return HeldOut(
+        data=dataset,
+        rows=np.arange(len(dataset)),
+        logits=logits,
+        fold=fold,
         protocol=about["protocol"],
+        groups=APART,
+        model=str(about.get("recipe", folder.name)),
         positive=about["positive"],
-        clean=clean,
-        resamples=resamples,
+        train={int(f): np.flatnonzero(fold != f) for f in np.unique(fold)},
+        notes=dataset.notes,
+        clean=dataset.extra[_CLEAN] == "confirmed" if _CLEAN in dataset.extra else None,
     )
 
 

@@ -1,57 +1,127 @@
-"""Numbers that say how good a classifier is, with intervals clustered by group. Pure NumPy."""
+"""Numbers that say how good a classifier is, for one label per image and for several. Pure NumPy.
+
+What is not defined (the AUC without a negative, the F1 of a class that neither occurs nor is said)
+is NaN here, and left out of means over classes; files and pages write it as null and "not defined".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+NUMBERS = (
+    "accuracy", "balanced_accuracy", "auc", "average_precision", "sensitivity", "specificity",
+    "macro_f1", "micro_f1", "sample_f1", "ece",
+)  # fmt: skip
 BINARY = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "macro_f1", "ece")
-_BINS = 15
-_GRID = 4096
-_TEMPERATURES = (0.05, 20.0)
+SEVERAL = ("macro_f1", "micro_f1", "sample_f1", "average_precision", "auc", "accuracy", "exact_match", "ece")  # fmt: skip
+PER_CLASS = ("sensitivity", "specificity", "precision", "f1")
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model answered beside what is true.
+
+    Attributes
+    ----------
+    probabilities : numpy.ndarray
+        ``(N, K)``, calibrated.
+    said, truth : numpy.ndarray
+        ``(N, K)`` bool; one True per row where an image has one label.
+    groups : numpy.ndarray
+        ``(N,)`` str.
+    positive : int or None
+        With two classes and one label per image: the class that sensitivity is about.
+    multi_label : bool
+    """
+
+    probabilities: np.ndarray
+    said: np.ndarray
+    truth: np.ndarray
+    groups: np.ndarray
+    positive: int | None = None
+    multi_label: bool = False
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.truth)
+
+    @property
+    def ranked(self) -> Sequence[int]:
+        """Return the classes whose AUC and average precision are averaged."""
+        return range(self.truth.shape[1]) if self.positive is None else (self.positive,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the numbers that are measured."""
+        return (*NUMBERS, "exact_match") if self.multi_label else NUMBERS
+
+    def take(self, rows: np.ndarray) -> Scored:
+        """Return some rows, by number or mask."""
+        parts = {name: getattr(self, name)[rows] for name in ("probabilities", "said", "truth", "groups")}  # fmt: skip
+        return replace(self, **parts)
+
+
+def scored(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    thresholds: np.ndarray | None = None,
+    positive: int | None = None,
+    multi_label: bool = False,
+) -> Scored:
+    """Decide classes from probabilities and put them beside the truth.
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray
+        ``(N, K)``.
+    truth : numpy.ndarray
+        ``(N, K)`` bool.
+    groups : numpy.ndarray, optional
+        By default every row is its own.
+    thresholds : numpy.ndarray, optional
+        ``(K,)`` or ``(N, K)``; 0.5 by default. Used for several labels only: of one label per
+        image the most probable class is said.
+    positive : int, optional
+        Only used with two classes and one label per image.
+    multi_label : bool
+    """
+    p = np.asarray(probabilities, np.float64)
+    if multi_label:
+        said = p >= (0.5 if thresholds is None else thresholds)
+    else:
+        said = p.argmax(1)[:, None] == np.arange(p.shape[1])
+    names = np.arange(len(p)).astype(str) if groups is None else np.asarray(groups, dtype=str)
+    two = p.shape[1] == 2 and not multi_label
+    return Scored(p, said, np.asarray(truth, bool), names, positive if two else None, multi_label)
+
+
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return class indices ``(N,)`` as ``(N, K)`` bool."""
+    return np.asarray(np.asarray(labels)[:, None] == np.arange(classes))
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return probabilities ``(N, K)`` float64 of logits divided by ``temperature``."""
     z = np.asarray(logits, np.float64) / temperature
-    z -= z.max(axis=1, keepdims=True)
+    z -= z.max(axis=1, keepdims=True, initial=-np.inf)
     e = np.exp(z)
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature that makes ``logits`` most likely (Guo et al. 2017, arXiv 1706.04599).
-
-    Fit it on rows that the model was not trained on, and never on the rows it is judged by.
-
-    Parameters
-    ----------
-    logits : numpy.ndarray
-        ``(N, K)``.
-    labels : numpy.ndarray
-        ``(N,)`` class indices.
-    """
-    z = np.asarray(logits, np.float64)
-    picked = z[np.arange(len(labels)), labels]
-
-    def loss(log_t: float) -> float:
-        scaled = z / np.exp(log_t)
-        top = scaled.max(1)
-        return float((top + np.log(np.exp(scaled - top[:, None]).sum(1))).mean()) - float(
-            picked.mean() / np.exp(log_t)
-        )
-
-    low, high = np.log(_TEMPERATURES)
-    golden = (np.sqrt(5) - 1) / 2
-    for _ in range(60):
-        a, b = high - golden * (high - low), low + golden * (high - low)
-        low, high = (low, b) if loss(a) < loss(b) else (a, high)
-    return float(np.exp((low + high) / 2))
+def sigmoid(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return one probability per class ``(N, K)`` float64 of logits divided by ``temperature``."""
+    # tanh does not overflow where exp would.
+    return np.asarray(0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / temperature / 2)))
 
 
-def auc(score: np.ndarray, positive: np.ndarray, weight: np.ndarray | None = None) -> float:
+def auc(score: np.ndarray, positive: np.ndarray) -> float:
     """Return the area under the ROC curve; ties count half; NaN when a side is empty.
 
     Parameters
@@ -60,31 +130,156 @@ def auc(score: np.ndarray, positive: np.ndarray, weight: np.ndarray | None = Non
         ``(N,)``, higher means positive.
     positive : numpy.ndarray
         ``(N,)`` bool.
-    weight : numpy.ndarray, optional
-        Times each row counts.
     """
-    w = np.ones(len(score)) if weight is None else weight
-    _, rank = np.unique(score, return_inverse=True)
-    hits = np.bincount(rank, weights=w * positive)
-    misses = np.bincount(rank, weights=w * ~positive)
-    below = np.concatenate([[0.0], np.cumsum(misses)[:-1]])
-    pairs = hits.sum() * misses.sum()
-    return float((hits * (below + misses / 2)).sum() / pairs) if pairs else float("nan")
+    return float(auc_of(*_ranks(score, positive)))
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = _BINS) -> float:
-    """Return the expected calibration error of the top class, equal-width bins of confidence."""
-    confidence = probabilities.max(axis=1)
-    hit = probabilities.argmax(axis=1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(which, weights=confidence - hit, minlength=bins)
-    return float(np.abs(gap).sum() / len(labels))
+def average_precision(score: np.ndarray, positive: np.ndarray) -> float:
+    """Return the mean precision over the positives, ties taken together; NaN without a positive."""
+    return float(precision_of(*_ranks(score, positive)))
+
+
+def _ranks(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, rank = np.unique(score, return_inverse=True)
+    positive = np.asarray(positive, bool)
+    return tuple(np.bincount(rank[side], minlength=len(values)).astype(float) for side in (positive, ~positive))  # type: ignore[return-value]  # fmt: skip
+
+
+def auc_of(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+    """Return the AUC of positives and negatives counted by rising score, ``(bins, ...)``."""
+    below = np.cumsum(misses, axis=0) - misses / 2
+    return divided((hits * below).sum(0), hits.sum(0) * misses.sum(0))
+
+
+def precision_of(hits: np.ndarray, misses: np.ndarray) -> np.ndarray:
+    """Return the average precision of positives and negatives counted by rising score."""
+    found, wrong = np.cumsum(hits[::-1], axis=0), np.cumsum(misses[::-1], axis=0)
+    precision = found / np.maximum(found + wrong, 1e-12)
+    return divided((hits[::-1] * precision).sum(0), hits.sum(0))
+
+
+def divided(a: Any, b: Any) -> np.ndarray:
+    """Return ``a / b``, NaN where ``b`` is 0."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    result: np.ndarray = np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0)  # fmt: skip
+    return result
+
+
+def mean_defined(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the last axis of what is defined, NaN where nothing is."""
+    known = ~np.isnan(values)
+    return divided(np.where(known, values, 0.0).sum(-1), known.sum(-1))
+
+
+def outcomes(of: Scored) -> np.ndarray:
+    """Return how each decision came out, ``(N, 4, K)`` bool: hit, false alarm, miss, right no."""
+    said, truth = of.said, of.truth
+    return np.stack([said & truth, said & ~truth, ~said & truth, ~said & ~truth], axis=1)
+
+
+def class_rates(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the rates of each class ``(..., K)`` of counts ``(..., 4, K)`` as in :func:`outcomes`."""
+    hits, alarms, misses, rest = np.moveaxis(np.asarray(counts, float), -2, 0)
+    return {
+        "sensitivity": divided(hits, hits + misses),
+        "specificity": divided(rest, rest + alarms),
+        "precision": divided(hits, hits + alarms),
+        "f1": divided(2 * hits, 2 * hits + alarms + misses),
+    }
+
+
+def count_rates(
+    counts: np.ndarray, positive: int | None, multi_label: bool
+) -> dict[str, np.ndarray]:
+    """Return the numbers that follow from counts ``(..., 4, K)``, of any leading shape."""
+    of_class = class_rates(counts)
+    hits, alarms, misses, rest = np.moveaxis(np.asarray(counts, float), -2, 0)
+    if positive is None:
+        sensitivity, specificity = (mean_defined(of_class[n]) for n in ("sensitivity", "specificity"))  # fmt: skip
+        halves = (of_class["sensitivity"] + of_class["specificity"]) / 2
+        balanced = mean_defined(halves) if multi_label else sensitivity
+    else:
+        sensitivity, specificity = of_class["sensitivity"][..., positive], of_class["specificity"][..., positive]  # fmt: skip
+        balanced = (sensitivity + specificity) / 2
+    right = hits.sum(-1) + (rest.sum(-1) if multi_label else 0.0)
+    total = (hits + misses + (alarms + rest if multi_label else 0.0)).sum(-1)
+    return {
+        "accuracy": divided(right, total),
+        "balanced_accuracy": balanced,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "macro_f1": mean_defined(of_class["f1"]),
+        "micro_f1": divided(2 * hits.sum(-1), (2 * hits + alarms + misses).sum(-1)),
+    }
+
+
+def image_f1(of: Scored) -> np.ndarray:
+    """Return the F1 of the labels of each image ``(N,)``, NaN where it has none and none is said."""
+    both, each = (of.said & of.truth).sum(1), of.said.sum(1) + of.truth.sum(1)
+    return divided(2.0 * both, each)
+
+
+def reliability(of: Scored, bins: int = BINS) -> np.ndarray:
+    """Return how often a probability comes true, ``(bins, 3)``: decisions, sum of p, sum true.
+
+    With one label per image the decision is the class said; with several, each label is one.
+    """
+    which, p, true = _decisions(of, bins)
+    return np.stack([np.bincount(which, weights=w, minlength=bins) for w in (np.ones_like(p), p, true)], 1)  # fmt: skip
+
+
+def calibration_gaps(of: Scored, bins: int = BINS) -> tuple[np.ndarray, np.ndarray]:
+    """Return bin and ``p - true`` of each decision of each image, ``(N, D)``."""
+    which, p, true = _decisions(of, bins)
+    shape = (len(of), -1)
+    return which.reshape(shape), (p - true).reshape(shape)
+
+
+def _decisions(of: Scored, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if of.multi_label:
+        p, true = of.probabilities.ravel(), of.truth.ravel().astype(float)
+    else:
+        p = of.probabilities.max(axis=1)
+        true = (of.said & of.truth).any(axis=1).astype(float)
+    return np.minimum((p * bins).astype(int), bins - 1), p, true
+
+
+def ece_of(table: np.ndarray) -> float:
+    """Return the expected calibration error of a table made by :func:`reliability`."""
+    return float(divided(np.abs(table[:, 1] - table[:, 2]).sum(), table[:, 0].sum()))
+
+
+def measure(of: Scored) -> dict[str, float]:
+    """Return every number of :attr:`Scored.names`, and ``n``; NaN where not defined.
+
+    With two classes and one label per image, sensitivity, specificity, AUC and average precision
+    are about the positive class; else they are means over the classes, each against the rest.
+    Accuracy with several labels is that of all single labels, which an empty answer gets mostly right.
+    """
+    counts = outcomes(of).sum(0)
+    found: dict[str, Any] = count_rates(counts, of.positive, of.multi_label)
+    ranks = rank_numbers(of)
+    found["auc"] = mean_defined(ranks["auc"][list(of.ranked)])
+    found["average_precision"] = mean_defined(ranks["average_precision"][list(of.ranked)])
+    found["sample_f1"] = mean_defined(image_f1(of))
+    found["exact_match"] = divided((of.said == of.truth).all(1).sum(), len(of))
+    found["ece"] = ece_of(reliability(of))
+    return {**{name: float(found[name]) for name in of.names}, "n": float(len(of))}
+
+
+def rank_numbers(of: Scored) -> dict[str, np.ndarray]:
+    """Return ``auc`` and ``average_precision`` of each class against the rest, ``(K,)``."""
+    pairs = [(of.probabilities[:, k], of.truth[:, k]) for k in range(of.truth.shape[1])]
+    return {
+        "auc": np.array([auc(p, true) for p, true in pairs]),
+        "average_precision": np.array([average_precision(p, true) for p, true in pairs]),
+    }
 
 
 def binary_metrics(
     probabilities: np.ndarray, labels: np.ndarray, positive: int = 0
 ) -> dict[str, float]:
-    """Return the flat metrics of a two-class model at the threshold one half.
+    """Return the numbers of a two-class model at the threshold one half.
 
     Parameters
     ----------
@@ -100,221 +295,14 @@ def binary_metrics(
     dict
         ``accuracy, balanced_accuracy, auc, sensitivity, specificity, macro_f1, ece, n``.
     """
-    is_positive = labels == positive
-    called = probabilities.argmax(axis=1) == positive
-    score = probabilities[:, positive]
-    counts = [float((a & b).sum()) for a in (is_positive, ~is_positive) for b in (called, ~called)]
-    result = _rates(*(np.asarray(c) for c in counts))
-    values = {name: float(value) for name, value in result.items()}
-    values["auc"] = auc(score, is_positive)
-    values["ece"] = calibration_error(probabilities, labels)
-    return {**{name: values[name] for name in BINARY}, "n": float(len(labels))}
-
-
-def _rates(tp: np.ndarray, fn: np.ndarray, fp: np.ndarray, tn: np.ndarray) -> dict[str, np.ndarray]:
-    """Return rates from counts; arrays of any equal shape."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sensitivity, specificity = tp / (tp + fn), tn / (tn + fp)
-        f1 = (2 * tp / (2 * tp + fp + fn) + 2 * tn / (2 * tn + fp + fn)) / 2
-        return {
-            "accuracy": (tp + tn) / (tp + fn + fp + tn),
-            "balanced_accuracy": (sensitivity + specificity) / 2,
-            "sensitivity": sensitivity,
-            "specificity": specificity,
-            "macro_f1": f1,
-        }
-
-
-def clustered_intervals(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    groups: Sequence[str] | np.ndarray,
-    *,
-    positive: int = 0,
-    resamples: int = 2000,
-    seed: int = 42,
-    level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Return bootstrap intervals that resample whole groups, as cells of a patient are alike.
-
-    Every metric is a function of sums over groups (counts of outcomes, histograms of scores,
-    calibration bins), so all resamples are a few matrix products.
-
-    Parameters
-    ----------
-    probabilities, labels, positive
-        As for :func:`binary_metrics`.
-    groups : sequence of str
-        ``(N,)``.
-    resamples : int
-    seed : int
-    level : float
-        Coverage of the percentile interval.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        For each of ``BINARY``. The AUC uses 4,096 score bins of equal count (error below 1e-3).
-    """
-    samples = _resampled(probabilities, labels, groups, positive, resamples, seed)
-    return _limits(samples, level)
-
-
-def fold_mean_intervals(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    groups: Sequence[str] | np.ndarray,
-    fold: np.ndarray,
-    *,
-    positive: int = 0,
-    resamples: int = 2000,
-    seed: int = 42,
-    level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Return bootstrap intervals of the mean over folds: groups are drawn within their fold.
-
-    Parameters
-    ----------
-    probabilities, labels, groups, positive, resamples, seed, level
-        As for :func:`clustered_intervals`.
-    fold : numpy.ndarray
-        ``(N,)``; groups must not cross folds.
-    """
-    groups = np.asarray(groups, dtype=str)
-    found = [
-        _resampled(probabilities[own], labels[own], groups[own], positive, resamples, seed + 1 + i)
-        for i, own in enumerate(fold == f for f in np.unique(fold))
-    ]
-    return _limits({name: np.mean([s[name] for s in found], axis=0) for name in BINARY}, level)
-
-
-def _limits(samples: Mapping[str, np.ndarray], level: float) -> dict[str, tuple[float, float]]:
-    tail = 100 * (1 - level) / 2
-    limits = {name: np.nanpercentile(samples[name], [tail, 100 - tail]) for name in BINARY}
-    return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
-
-
-def _resampled(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    groups: Sequence[str] | np.ndarray,
-    positive: int,
-    resamples: int,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """Return each metric of each bootstrap sample of groups, ``(resamples,)``."""
-    names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    n_groups = len(names)
-    drawn = np.random.default_rng(seed).multinomial(
-        n_groups, np.full(n_groups, 1 / n_groups), resamples
-    )
-    drawn = drawn.astype(np.float64)
-    is_positive = labels == positive
-    called = probabilities.argmax(axis=1) == positive
-    outcome = 2 * (~is_positive) + (~called)
-    counts = drawn @ _table(group, outcome, n_groups, 4)
-    samples = _rates(counts[:, 0], counts[:, 1], counts[:, 2], counts[:, 3])
-    samples["auc"] = _resampled_auc(probabilities[:, positive], is_positive, group, drawn)
-    confidence, hit = probabilities.max(1), probabilities.argmax(1) == labels
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = drawn @ _table(group, bins, n_groups, _BINS, confidence - hit)
-    samples["ece"] = np.abs(gaps).sum(1) / counts.sum(1)
-    return samples
-
-
-def _table(
-    group: np.ndarray,
-    column: np.ndarray,
-    rows: int,
-    columns: int,
-    weights: np.ndarray | None = None,
-) -> np.ndarray:
-    flat = np.bincount(group * columns + column, weights=weights, minlength=rows * columns)
-    return flat.reshape(rows, columns).astype(np.float64)
-
-
-def _resampled_auc(
-    score: np.ndarray, positive: np.ndarray, group: np.ndarray, drawn: np.ndarray
-) -> np.ndarray:
-    _, rank = np.unique(score, return_inverse=True)
-    bins = (rank * _GRID // (rank.max() + 1)).astype(int)
-    width = int(bins.max()) + 1
-    result = np.empty(len(drawn))
-    sides = [_table(group[s], bins[s], drawn.shape[1], width) for s in (positive, ~positive)]
-    for start in range(0, len(drawn), 250):  # keeps memory below 20 MB
-        part = slice(start, start + 250)
-        hits, misses = drawn[part] @ sides[0], drawn[part] @ sides[1]
-        below = np.cumsum(misses, axis=1) - misses / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result[part] = (hits * below).sum(1) / (hits.sum(1) * misses.sum(1))
-    return result
+    found = measure(scored(probabilities, one_hot(labels, 2), positive=positive))
+    return {name: found[name] for name in (*BINARY, "n")}
 
 
 def specificity_at(score: np.ndarray, positive: np.ndarray, sensitivity: float = 0.93) -> float:
-    """Return the specificity at the threshold that just reaches a sensitivity."""
+    """Return the specificity at the threshold that just reaches a sensitivity; NaN if a side is empty."""
     ordered = np.sort(score[positive])[::-1]
+    if not len(ordered) or positive.all():
+        return float("nan")
     threshold = ordered[min(len(ordered), int(np.ceil(sensitivity * len(ordered)))) - 1]
     return float((score[~positive] < threshold).mean())
-
-
-def flat_metrics(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    groups: Sequence[str] | np.ndarray,
-    *,
-    protocol: str,
-    positive: int = 0,
-    resamples: int = 2000,
-    seed: int = 42,
-) -> dict[str, Any]:
-    """Return the content of ``metrics.json``: each number, its ``_low`` and ``_high``, ``n``, ``protocol``."""
-    values = binary_metrics(probabilities, labels, positive)
-    limits = clustered_intervals(
-        probabilities, labels, groups, positive=positive, resamples=resamples, seed=seed
-    )
-    flat: dict[str, Any] = {"protocol": protocol, "n": int(values["n"])}
-    for name in BINARY:
-        flat[name] = round(values[name], 5)
-        flat[f"{name}_low"], flat[f"{name}_high"] = (round(v, 5) for v in limits[name])
-    return flat
-
-
-def text_table(
-    rows: Mapping[str, Mapping[str, Any]],
-    columns: Sequence[str] = BINARY,
-    *,
-    turned: bool = False,
-) -> str:
-    """Return a plain text table, intervals in brackets where known.
-
-    Parameters
-    ----------
-    rows : mapping of str to mapping
-        Title and numbers of each entry.
-    columns : sequence of str
-        The numbers to show.
-    turned : bool
-        One line per number instead of one per entry: long cells then fit a terminal.
-    """
-
-    def cell(entry: Mapping[str, Any], name: str) -> str:
-        if entry.get(name) is None:
-            return "-"
-        text = f"{entry[name]:.4f}"
-        if f"{name}_low" in entry:
-            text += f" [{entry[f'{name}_low']:.4f}, {entry[f'{name}_high']:.4f}]"
-        if f"{name}_sd" in entry:
-            text += f" ± {entry[f'{name}_sd']:.4f}"
-        return text
-
-    head = ["", *(name.replace("_", " ") for name in columns), "n"]
-    body = [
-        [title, *(cell(entry, name) for name in columns), f"{int(entry.get('n', 0)):,}"]
-        for title, entry in rows.items()
-    ]
-    grid = [head, *body]
-    if turned:
-        grid = [list(line) for line in zip(*grid)]
-    widths = [max(map(len, column)) for column in zip(*grid)]
-    lines = ["  ".join(text.ljust(w) for text, w in zip(line, widths)).rstrip() for line in grid]
-    return "\n".join([lines[0], "-" * sum(widths, 2 * (len(widths) - 1)), *lines[1:]])

@@ -1,0 +1,92 @@
+"""Pictures of judged images with what is true and what was said: a grid a person can scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from napari_cellcls.learn import page
+from napari_cellcls.learn.heldout import HeldOut
+from napari_cellcls.learn.metrics import Scored
+
+SHOWN = 24
+_EDGE = 116
+_MOST_LABELS = 4
+
+
+def worst_mistakes(of: Scored, shown: int = SHOWN) -> np.ndarray:
+    """Return the places of the wrong answers the model was surest of, surest first.
+
+    With several labels the sum of what was wrong over all labels of an image decides.
+    """
+    if of.multi_label:
+        wrong = np.abs(of.probabilities - of.truth).sum(1)
+        mistaken = (of.said != of.truth).any(1)
+    else:
+        wrong = 1 - (of.probabilities * of.truth).sum(1)
+        mistaken = ~(of.said & of.truth).any(1)
+    order = np.argsort(-wrong, kind="stable")
+    return np.asarray(order[mistaken[order]][:shown])
+
+
+def random_sample(n: int, shown: int = SHOWN, seed: int = 42) -> np.ndarray:
+    """Return places drawn at random, the same for the same seed."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:shown])
+
+
+def tiles(held: HeldOut, of: Scored, places: np.ndarray, second: Scored | None = None) -> str:
+    """Return pictures with their true and predicted labels.
+
+    Parameters
+    ----------
+    held : HeldOut
+    of : Scored
+        Answers in the order of the judged images.
+    places : numpy.ndarray
+        Which of them to show.
+    second : Scored, optional
+        What another model says of the images shown, in the order of ``places``.
+    """
+    crops = page.visible(np.asarray(held.data.images[held.rows[places]]))
+    boxes = []
+    for i, (place, crop) in enumerate(zip(places.tolist(), crops)):
+        name, group = str(held.names[place]), str(held.group_names[place])
+        true = _names(held, np.flatnonzero(of.truth[place]))
+        lines = [f"<small>true</small> {escape(true)}"]
+        lines += _said(held, of, place, "said" if second is None else "first")
+        if second is not None:
+            lines += _said(held, second, i, "second")
+        where = f"<small>{escape(name)}{f' ({escape(group)})' if held.group_words else ''}</small>"
+        picture = page.picture(_enlarged(crop), 1.0, f"{name}: {true}")
+        boxes.append(f'<div class="tile">{picture}{"<br>".join([*lines, where])}</div>')
+    return f'<div class="tiles">{"".join(boxes)}</div>'
+
+
+def _said(held: HeldOut, of: Scored, place: int, who: str) -> list[str]:
+    """Return what was said of an image, right and wrong labels marked by word and color."""
+    said, truth, p = of.said[place], of.truth[place], of.probabilities[place]
+    right, wrong, missed = (np.flatnonzero(m) for m in (said & truth, said & ~truth, ~said & truth))
+    if not of.multi_label:
+        k = int(p.argmax())
+        mark, sign = ("yes", "✓") if truth[k] else ("no", "✗")
+        return [f'<small>{who}</small> <span class="{mark}">{sign} {escape(held.data.classes[k])}</span> {p[k]:.2f}']  # fmt: skip
+    lines = []
+    for mark, sign, found in (("yes", "✓", right), ("no", "✗", wrong), ("no", "missed", missed)):
+        if len(found):
+            lines.append(f'<span class="{mark}">{sign} {escape(_names(held, found))}</span>')
+    return (
+        [f"<small>{who}</small>", *(lines or ["nothing"])] if who != "said" or not lines else lines
+    )
+
+
+def _names(held: HeldOut, classes: np.ndarray | Sequence[int]) -> str:
+    names = [held.data.classes[k] for k in classes]
+    more = f" and {len(names) - _MOST_LABELS} more" if len(names) > _MOST_LABELS else ""
+    return (", ".join(names[:_MOST_LABELS]) or "no label") + more
+
+
+def _enlarged(crop: np.ndarray) -> np.ndarray:
+    """Return a crop as wide as a tile."""
+    return page.mosaic(crop[None], 1, _EDGE)

@@ -1,0 +1,329 @@
+"""The numbers of held-out answers as ``metrics.json`` and as text; every statement comes from here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_cellcls.learn import calibration, intervals, metrics
+from napari_cellcls.learn.baselines import Baseline
+from napari_cellcls.learn.heldout import (
+    SHARED,
+    UNKNOWN,
+    Calibrated,
+    HeldOut,
+    ThresholdRow,
+    calibrated,
+    threshold_table,
+)
+from napari_cellcls.learn.metrics import Scored
+
+_GROUP_CELLS, _WORST = 20, 8
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    metrics : dict
+        The content of ``metrics.json``: flat numbers first; null where not defined.
+    rows : dict of str to dict
+        Columns of the text tables: all images, mean over folds, confirmed labels, each fold.
+    temperature : float
+        Fitted on all held-out logits: for a model trained on all data.
+    worst : tuple of (str, int, float)
+        Groups with the lowest accuracy: name, images, accuracy (groups of 20 images or more).
+    logits : numpy.ndarray
+        ``(N, K)`` held-out logits.
+    held : HeldOut
+        What was judged.
+    answers : Calibrated
+    baselines : dict of str to dict
+        Trivial answers, as ``rows``.
+    thresholds : tuple of ThresholdRow
+    statement : str
+        How the numbers came about, in sentences.
+    """
+
+    metrics: dict[str, Any]
+    rows: dict[str, Row]
+    temperature: float
+    worst: tuple[tuple[str, int, float], ...]
+    held: HeldOut = field(repr=False)
+    answers: Calibrated = field(repr=False)
+    baselines: dict[str, Row] = field(default_factory=dict)
+    thresholds: tuple[ThresholdRow, ...] = ()
+    statement: str = ""
+
+    @property
+    def logits(self) -> np.ndarray:
+        """Return the held-out logits ``(N, K)``."""
+        return self.held.logits
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Return the numbers that tables show."""
+        return metrics.SEVERAL if self.held.data.multi_label else metrics.BINARY
+
+    def text(self) -> str:
+        """Return the report as plain text for a terminal."""
+        single = {title: row for title, row in self.rows.items() if title.startswith("fold ")}
+        joined = {title: row for title, row in self.rows.items() if title not in single}
+        lines = [f"Protocol: {self.metrics['protocol']}", self.statement, ""]
+        lines += [text_table(joined, self.shown, turned=True), ""]
+        if self.baselines:
+            lines += ["Without looking at the cells:", text_table(self.baselines, self.shown, turned=True), ""]  # fmt: skip
+        if single:
+            lines += [text_table(single, self.shown), ""]
+        lines += self._last_lines()
+        return "\n".join(lines).rstrip()
+
+    def _last_lines(self) -> list[str]:
+        found = self.metrics
+        lines = []
+        if found["temperature"] is not None:
+            before = f"calibration error {number(found['ece_before'])} before, {number(found['ece'])} after"
+            lines.append(
+                f"Temperature {found['temperature']:.3f} from {found['tuned_on']}: {before}"
+            )
+        if "specificity_at_93" in found:
+            lines.append(f"Specificity at 93 % sensitivity {number(found['specificity_at_93'])}")
+        if self.worst:
+            worst = ", ".join(f"{name} {value:.3f} of {n}" for name, n, value in self.worst)
+            lines.append(f"Lowest accuracy by group: {worst}")
+        return lines
+
+
+def judge(held: HeldOut, baselines: Sequence[Baseline] = (), *, resamples: int = 2000) -> Report:
+    """Measure held-out answers, with intervals by group.
+
+    Parameters
+    ----------
+    held : HeldOut
+    baselines : sequence of Baseline
+        As from :func:`napari_cellcls.learn.baselines.trivial`.
+    resamples : int
+        Of the bootstrap.
+    """
+    answers = calibrated(held)
+    of = answers.scored
+    thresholds = threshold_table(held)
+    pooled, samples = _row(of, resamples)
+    pooled = {"protocol": held.protocol, **pooled}
+    rows: dict[str, Row] = {"all cells" if not of.multi_label else "all images": pooled}
+    if of.positive is not None:
+        pooled["specificity_at_93"] = rounded(
+            metrics.specificity_at(of.probabilities[:, of.positive], of.truth[:, of.positive])
+        )
+    folds = {f: metrics.measure(of.take(held.fold == f)) for f in held.folds}
+    if len(folds) > 1:
+        limits = intervals.fold_mean_intervals(of, held.fold, resamples=resamples)
+        rows["mean ± SD of folds"] = _mean_of_folds(folds.values(), limits, of)
+        pooled |= _fold_keys(rows["mean ± SD of folds"], of.names)
+    if held.clean is not None and not held.clean.all() and held.clean.any():
+        title = "confirmed labels only"
+        rows[title] = {"protocol": f"{held.protocol}; {title}", **_row(of.take(held.clean), resamples)[0]}  # fmt: skip
+        pooled["accuracy_clean"], pooled["auc_clean"] = rows[title]["accuracy"], rows[title]["auc"]
+    if len(folds) > 1:
+        rows |= {f"fold {f}": {**_rounded(found), "n": int(found["n"])} for f, found in folds.items()}  # fmt: skip
+    beside = {b.name: {**_row(b.scored, resamples)[0], "words": b.words} for b in baselines}
+    pooled |= _further(held, answers, samples, thresholds, beside)
+    worst = worst_groups(of, per_label=of.multi_label)
+    pooled["worst_groups"] = [{"group": g, "n": n, "accuracy": rounded(v)} for g, n, v in worst]
+    labels = held.truth if of.multi_label else held.truth.argmax(1)
+    temperature = calibration.fit_temperature(held.logits, labels)
+    return Report(pooled, rows, temperature, worst, held, answers, beside, thresholds, statement(held))  # fmt: skip
+
+
+def _row(of: Scored, resamples: int) -> tuple[Row, intervals.Samples | None]:
+    values, limits, samples = intervals.measured(of, resamples=resamples)
+    row: Row = {"n": int(values["n"])}
+    for name in of.names:
+        low, high = limits[name] or (None, None)
+        row |= {name: rounded(values[name]), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}  # fmt: skip
+    return row, samples
+
+
+def _further(
+    held: HeldOut,
+    answers: Calibrated,
+    samples: intervals.Samples | None,
+    thresholds: Sequence[ThresholdRow],
+    baselines: Mapping[str, Row],
+) -> Row:
+    """Return the entries of ``metrics.json`` behind the headline numbers."""
+    of, classes = answers.scored, held.data.classes
+    found: Row = {
+        "model": held.model,
+        "labels_per_image": "several" if of.multi_label else "one",
+        "groups": len(np.unique(of.groups)),
+        "group_kind": held.group_words or None,
+        "groups_apart": None if held.groups == UNKNOWN else held.groups != SHARED,
+        "intervals": interval_words(held),
+        "temperature": rounded(float(np.mean(list(answers.temperatures.values())))) if answers.temperatures else None,
+        "tuned_on": held.tuned_on or None,
+        "ece_before": rounded(metrics.measure(answers.before)["ece"]),
+        "classes": dict(zip(classes, class_rows(of, samples))),
+        "thresholds": [
+            {
+                "rule": row.words,
+                "thresholds": [rounded(t) for t in row.thresholds] or None,
+                **({} if row.numbers is None else _rounded(row.numbers)),
+            }
+            for row in thresholds
+        ],
+        "baselines": dict(baselines),
+    }  # fmt: skip
+    if of.multi_label:
+        found["accuracy_all_zeros"] = rounded(float((~of.truth).mean()))
+        found["classes_never_there"] = [
+            c for k, c in enumerate(classes) if not of.truth[:, k].any()
+        ]
+    else:
+        found["confusion"] = confusion(of).tolist()
+    if held.published:
+        found["published"] = [dict(entry) for entry in held.published]
+    return found
+
+
+def class_rows(of: Scored, samples: intervals.Samples | None) -> list[Row]:
+    """Return the numbers of each class: how many, rates with intervals, AUC and average precision."""
+    counts = metrics.outcomes(of).sum(0)
+    rates, ranks = metrics.class_rates(counts), metrics.rank_numbers(of)
+    rows = []
+    for k in range(of.truth.shape[1]):
+        row: Row = {"n": int(of.truth[:, k].sum()), "said": int(of.said[:, k].sum())}
+        for name in metrics.PER_CLASS:
+            interval = None if samples is None else intervals.limits(samples.classes[name][:, k])
+            low, high = interval or (None, None)
+            row |= {name: rounded(float(rates[name][k])), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}  # fmt: skip
+        rows.append(row | {name: rounded(float(values[k])) for name, values in ranks.items()})
+    return rows
+
+
+def confusion(of: Scored) -> np.ndarray:
+    """Return how often each true class (row) was said to be each class (column), ``(K, K)``."""
+    k = of.truth.shape[1]
+    pairs = of.truth.argmax(1) * k + of.said.argmax(1)
+    return np.bincount(pairs, minlength=k * k).reshape(k, k)
+
+
+def worst_groups(of: Scored, *, per_label: bool = False) -> tuple[tuple[str, int, float], ...]:
+    """Return groups with the lowest accuracy: name, images, accuracy."""
+    right = (of.said == of.truth).mean(1) if per_label else (of.said & of.truth).any(1)
+    names, group = np.unique(of.groups, return_inverse=True)
+    n = np.bincount(group)
+    accuracy = np.bincount(group, weights=right) / n
+    order = [g for g in np.argsort(accuracy, kind="stable") if n[g] >= _GROUP_CELLS][:_WORST]
+    return tuple((str(names[g]), int(n[g]), float(accuracy[g])) for g in order)
+
+
+def interval_words(held: HeldOut) -> str | None:
+    """Return how the intervals were made, None where there are none."""
+    drawn = len(np.unique(held.group_names))
+    if drawn < 2:
+        return None
+    if held.group_words:
+        kind = "" if held.group_words == "group" else f" ({held.group_words})"
+        return f"95 %, bootstrap over {drawn:,} groups{kind}"
+    return f"95 %, bootstrap over {drawn:,} single images, as no groups are known"
+
+
+def statement(held: HeldOut) -> str:
+    """Return what the numbers rest on, in sentences."""
+    words = interval_words(held)
+    told = [f"In brackets: {words}." if words else "There are no intervals: all images are of one group."]  # fmt: skip
+    if not held.group_words and words:
+        told.append("They are too narrow where several images are of one patient or one antibody.")
+    if held.groups == SHARED and held.group_words:
+        told.append(f"Images of one {held.group_words} are on both sides: expect less of new ones.")
+    if held.data.multi_label:
+        empty = float((~held.truth).mean())
+        told.append(f"Accuracy is that of single labels: no label at all, for every image, gets {empty:.4f}.")  # fmt: skip
+    return " ".join(told)
+
+
+def _mean_of_folds(
+    folds: Iterable[Mapping[str, float]],
+    limits: Mapping[str, tuple[float, float] | None],
+    of: Scored,
+) -> Row:
+    folds = list(folds)
+    entry: Row = {"n": len(of)}
+    for name in of.names:
+        values = [f[name] for f in folds]
+        low, high = limits[name] or (None, None)
+        entry |= {name: rounded(float(np.mean(values))), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}  # fmt: skip
+        entry[f"{name}_sd"] = rounded(float(np.std(values, ddof=1)))
+    return entry
+
+
+def _fold_keys(mean: Row, names: Iterable[str]) -> Row:
+    found: Row = {}
+    for name in names:
+        found |= {f"{name}_fold_mean{end}": mean[f"{name}{end}"] for end in ("", "_low", "_high")}
+        found[f"{name}_fold_sd"] = mean[f"{name}_sd"]
+    return found
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a number with five decimals, None when it is not defined."""
+    return None if value is None or not math.isfinite(value) else round(float(value), 5)
+
+
+def _rounded(values: Mapping[str, float]) -> Row:
+    return {name: rounded(value) for name, value in values.items() if name != "n"}
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number for people; "not defined" where there is none."""
+    return "not defined" if value is None else f"{value:.{digits}f}"
+
+
+def text_table(
+    rows: Mapping[str, Mapping[str, Any]],
+    columns: Sequence[str] = metrics.BINARY,
+    *,
+    turned: bool = False,
+) -> str:
+    """Return a plain text table, intervals in brackets where known.
+
+    Parameters
+    ----------
+    rows : mapping of str to mapping
+        Title and numbers of each entry.
+    columns : sequence of str
+        The numbers to show.
+    turned : bool
+        One line per number instead of one per entry: long cells then fit a terminal.
+    """
+    head = ["", *(name.replace("_", " ") for name in columns), "n"]
+    body = [
+        [title, *(in_words(entry, name) for name in columns), f"{int(entry.get('n', 0)):,}"]
+        for title, entry in rows.items()
+    ]
+    grid = [head, *body]
+    if turned:
+        grid = [list(line) for line in zip(*grid)]
+    widths = [max(map(len, column)) for column in zip(*grid)]
+    lines = ["  ".join(text.ljust(w) for text, w in zip(line, widths)).rstrip() for line in grid]
+    return "\n".join([lines[0], "-" * sum(widths, 2 * (len(widths) - 1)), *lines[1:]])
+
+
+def in_words(entry: Mapping[str, Any], name: str) -> str:
+    """Return a number of a row with its interval and its spread over folds."""
+    if name not in entry:
+        return "-"
+    text = number(entry[name])
+    if entry.get(f"{name}_low") is not None:
+        text += f" [{entry[f'{name}_low']:.4f}, {entry[f'{name}_high']:.4f}]"
+    if entry.get(f"{name}_sd") is not None:
+        text += f" ± {entry[f'{name}_sd']:.4f}"
+    return text
