@@ -44,6 +44,9 @@ def parse() -> argparse.Namespace:
         "--augment", default="strong", help=f"{', '.join(PRESETS)} or JSON of changes to strong"
     )
     parser.add_argument(
+        "--styles", action="store_true", help="cells take on the stains listed in the data"
+    )
+    parser.add_argument(
         "--folds", default="0,1,2,3,4", help="numbers, all (no test side), random (published split)"
     )
     parser.add_argument(
@@ -75,6 +78,10 @@ def job_of(options: argparse.Namespace) -> Job:
         augmentation = PRESETS[options.augment]
     else:
         augmentation = replace(PRESETS["strong"], **json.loads(options.augment))
+    if options.styles:
+        with np.load(options.data, allow_pickle=False) as archive:
+            stains = archive["styles"].tolist()
+        augmentation = replace(augmentation, styles=tuple(tuple(stain) for stain in stains))
     phase = Phase(
         options.epochs, options.lr, schedule="constant" if options.constant else "cosine",
         warmup_epochs=options.warmup,
@@ -100,7 +107,9 @@ def sides_of(data: dict[str, np.ndarray], fold: str, inner: bool) -> splits.Spli
     split = splits.fold_split(data["fold"], int(fold), patients, labels, val=0.2 if inner else 0.0)
     splits.check_leaks(split.sides(), groups=patients)
     if inner:
-        return splits.Split(split.train, np.array([], int), split.val)
+        # Healthy cells of other slides are for training only.
+        judged = split.val[data["fold"][split.val] >= 0]
+        return splits.Split(split.train, np.array([], int), judged)
     return split
 
 
