@@ -36,7 +36,8 @@ _SAMPLE = 3000
 _FEW = 1000
 _ROWS = 512
 _COLUMNS = 4096
-_CHUNK = 1024
+_CHUNK_VALUES = 1 << 23
+_CANDIDATES = 8192
 _FLAT = 1e-3
 _TURNS = tuple((flip, quarter) for flip in (False, True) for quarter in range(4))
 
@@ -97,8 +98,9 @@ def near_pairs(images: np.ndarray, threshold: float = NEAR) -> Task[Near]:
     """
     n = len(images)
     thumbs = np.empty((n, _EDGE, _EDGE, images.shape[-1]), np.float32)
-    for start in range(0, n, _CHUNK):
-        thumbs[start : start + _CHUNK] = thumbnails(images[start : start + _CHUNK])
+    step = max(1, _CHUNK_VALUES // int(np.prod(images.shape[1:])))
+    for start in range(0, n, step):
+        thumbs[start : start + step] = thumbnails(images[start : start + step])
         yield Progress(start, 2 * n, "comparing images")
     # Blocks this small only make the threads of a matrix product wait for each other.
     threads = ThreadpoolController()
@@ -107,7 +109,7 @@ def near_pairs(images: np.ndarray, threshold: float = NEAR) -> Task[Near]:
     flat = thumbs.reshape(n, -1)
     low = ((flat - center) @ axes).astype(np.float32)
     best: dict[tuple[int, int], float] = {}
-    for step, (flip, quarter) in enumerate(_TURNS, start=1):
+    for turn, (flip, quarter) in enumerate(_TURNS, start=1):
         turned = _turned(thumbs, flip, quarter).reshape(n, -1)
         with threads.limit(limits=1, user_api="blas"):
             close = list(_close(low, ((turned - center) @ axes).astype(np.float32), threshold))
@@ -116,7 +118,7 @@ def near_pairs(images: np.ndarray, threshold: float = NEAR) -> Task[Near]:
             for a, b, d in zip(rows, columns, true):
                 if d <= threshold and np.any(flat[a]) and d < best.get((int(a), int(b)), np.inf):
                     best[int(a), int(b)] = float(d)
-        yield Progress(n + n * step // len(_TURNS), 2 * n, "comparing images")
+        yield Progress(n + n * turn // len(_TURNS), 2 * n, "comparing images")
     order = sorted(best, key=lambda pair: (best[pair], pair))
     return Near(
         np.array(order, np.int64).reshape(-1, 2),
@@ -198,7 +200,7 @@ def _close(
             if squared.min() > limit:
                 continue
             rows, columns = np.nonzero(squared <= limit)
-            rows, columns = rows + i, columns + j
-            keep = columns > rows
-            if keep.any():
-                yield rows[keep], columns[keep]
+            keep = columns + j > rows + i
+            rows, columns = rows[keep] + i, columns[keep] + j
+            for k in range(0, len(rows), _CANDIDATES):
+                yield rows[k : k + _CANDIDATES], columns[k : k + _CANDIDATES]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -101,13 +102,9 @@ def without_bad(crops: Decoded, listing: Listing, spec: InputSpec) -> tuple[Deco
     if found := _stored(path, kept):
         return found, kept
     _prepare(path, kept, spec, LIMIT_BYTES)
-    shape = (len(good), *spec.shape)
-    with atomic_path(path) as temporary:
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    with atomic_path(path) as temporary, _new_array(temporary, (len(good), *spec.shape)) as stream:
         for start in range(0, len(good), _WINDOW):
-            images[start : start + _WINDOW] = crops.images[good[start : start + _WINDOW]]
-        images.flush()
-        del images
+            stream.write(crops.images[good[start : start + _WINDOW]].tobytes())
     empty = np.zeros(len(good), "U1")
     digests, sizes = crops.digests[good], crops.sizes[good]
     index = path.with_suffix(".npz")
@@ -167,26 +164,37 @@ def _write(path: Path, index: Path, listing: Listing, spec: InputSpec) -> Task[N
     good = np.zeros(n, bool)
     why = np.zeros(n, "U160")
     code = np.zeros(n, "U32")
-    with atomic_path(path) as temporary, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        crops = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(n, *spec.shape)
-        )
+    nothing = np.zeros(spec.shape, np.uint8)
+    with (
+        atomic_path(path) as temporary,
+        _new_array(temporary, (n, *spec.shape)) as stream,
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+    ):
         tasks = _sources(listing)
         done = 0
         while window := list(islice(tasks, _WINDOW)):
             for i, result in enumerate(pool.map(partial(_one, spec), window), start=done):
                 if isinstance(result, decode.Unusable):
                     code[i], why[i] = result.code, result.why[:160]
+                    stream.write(nothing.tobytes())
                     continue
-                crops[i], sizes[i] = result
+                crop, sizes[i] = result
+                stream.write(crop.tobytes())
                 good[i] = True
-                digests[i] = digest(crops[i])
+                digests[i] = digest(crop)
             done += len(window)
             yield Progress(done, n, "reading images")
-        crops.flush()
-        del crops
     with atomic_path(index) as temporary:
         np.savez(temporary, digests=digests, sizes=sizes, good=good, why=why, code=code)
+
+
+@contextlib.contextmanager
+def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """Open a new array file of bytes, to be filled in order: a mapped one would stay in memory."""
+    with open(path, "wb") as stream:
+        about = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, about)
+        yield stream
 
 
 def _one(
@@ -237,11 +245,12 @@ def _used(path: Path) -> float:
 
 def _key(listing: Listing, spec: InputSpec) -> str:
     seen: dict[Path, str] = {}
+    root = f"{listing.root}{os.sep}"
 
     def identity(path: Path) -> str:
         if path not in seen:
             stat = path.stat()
-            place = os.path.relpath(path, listing.root)
+            place = str(path).removeprefix(root)
             seen[path] = f"{place} {stat.st_size} {stat.st_mtime_ns}"
         return seen[path]
 
