@@ -127,7 +127,7 @@ def _add_gap(report: Report, other: Report) -> None:
 
     check_gap(report.held, other.held)
     report.metrics["gap"] = gap(report.metrics, other.metrics)
-    console.say(gap_in_words(report.metrics["gap"], report.held.data.multi_label))
+    console.say(gap_in_words(report.metrics, report.held.data.multi_label))
 
 
 def write(out: Path, report: Report, compared: Comparison | None = None) -> None:

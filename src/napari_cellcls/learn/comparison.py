@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from napari_cellcls.learn import intervals
-from napari_cellcls.learn.heldout import SHARED, HeldOut
+from napari_cellcls.learn.heldout import SHARED, UNKNOWN, HeldOut
 from napari_cellcls.learn.metrics import Scored
-from napari_cellcls.learn.verdict import Report, interval_words, number, rounded
+from napari_cellcls.learn.verdict import Report
+from napari_cellcls.learn.wording import interval_words, number, rounded
 from napari_cellcls.vocabulary import DataError
 
 
@@ -63,6 +64,8 @@ class Comparison:
         lines = [f"{both} ({one} minus {two}; {interval_words(self.first.held)}):"]
         for name in self.first.shown:
             lines.append(f"  {name.replace('_', ' '):<18}{difference_in_words(self.differences[name])}")  # fmt: skip
+        if self.second.held.groups == UNKNOWN:
+            lines.append(f"  Mind: {self.second.held.protocol}")
         right = ", ".join(f"{who} {n:,}" for who, n in self.counts.items())
         lines.append(f"  Right: {right}; different answers for {len(self.disagree):,}")
         return "\n".join(lines)
@@ -139,17 +142,28 @@ def gap(grouped: Mapping[str, Any], random: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def gap_in_words(found: Mapping[str, Any], several: bool) -> str:
-    """Return the gap in a sentence."""
-    name = "macro_f1" if several else "accuracy"
-    value = found[f"{name}_gap"]
+def gap_in_words(numbers: Mapping[str, Any], several: bool) -> str:
+    """Return the gap in a sentence.
+
+    Parameters
+    ----------
+    numbers : mapping
+        Of the run with groups apart, with its ``gap``.
+    several : bool
+        Whether an image may have several labels: then it is about the macro F1.
+    """
+    name, found = ("macro_f1" if several else "accuracy"), numbers["gap"]
     words = name.replace("_", " ").replace("f1", "F1")
+    value = found[f"{name}_gap"]
     if value is None:
-        return f"The {words} of one of the two protocols is not defined."
-    return (
-        f"With a random split the {words} is {number(found[f'{name}_random'])}: {value:+.4f} beside the one with "
-        "groups apart. So much of it came from having seen the groups."
-    )  # fmt: skip
+        return f"The {words} of one of the two protocols is not defined, so the gap is not known."
+    text = (
+        f"With a random split the {words} is {number(found[f'{name}_random'])}, with groups apart "
+        f"{number(numbers[name])}: a gap of {value:+.4f}"
+    )
+    low, high = numbers.get(f"{name}_low"), numbers.get(f"{name}_high")
+    inside = low is not None and high is not None and low <= found[f"{name}_random"] <= high
+    return f"{text}, within the interval of the latter." if inside else f"{text}."
 
 
 def check_gap(held: HeldOut, random: HeldOut) -> None:

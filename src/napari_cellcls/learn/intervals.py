@@ -84,7 +84,22 @@ def measured(
     if len(np.unique(of.groups)) < 2 or resamples < 2:
         return values, dict.fromkeys(of.names), None
     samples = resampled(of, resamples, seed)
-    return values, samples.limits(), samples
+    found = samples.limits()
+    found["ece"] = _centered(samples.values["ece"], values["ece"])
+    return values, found, samples
+
+
+def _centered(sample: np.ndarray, value: float) -> tuple[float, float] | None:
+    """Return the interval of an error that drawing alone makes larger, moved by that much.
+
+    A mean of absolute gaps grows with noise, and every bootstrap sample has more of it than the
+    data: without this the interval of a small calibration error would lie above it.
+    """
+    found = limits(sample)
+    if found is None:
+        return None
+    excess = max(0.0, float(np.nanmedian(sample)) - value)
+    return max(0.0, found[0] - excess), found[1] - excess
 
 
 def fold_mean_intervals(
@@ -102,7 +117,12 @@ def fold_mean_intervals(
         resampled(of.take(fold == f), resamples, seed + 1 + i).values
         for i, f in enumerate(np.unique(fold))
     ]
-    return {name: limits(np.mean([s[name] for s in found], axis=0)) for name in of.names}
+    means = {name: np.mean([s[name] for s in found], axis=0) for name in of.names}
+    error = np.mean([metrics.measure(of.take(fold == f))["ece"] for f in np.unique(fold)])
+    return {
+        name: _centered(mean, float(error)) if name == "ece" else limits(mean)
+        for name, mean in means.items()
+    }
 
 
 def paired_difference(

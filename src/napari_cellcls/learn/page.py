@@ -43,7 +43,7 @@ figure{margin:0}figcaption{font-size:.82rem;color:var(--soft);margin:.1rem 0 .25
 figcaption b{color:var(--ink);font-weight:600}
 img{max-width:100%;display:block;border-radius:3px}svg text{fill:var(--soft);font-size:10px}
 caption{text-align:left;color:var(--soft);font-size:.82rem;padding-bottom:.25rem}
-tbody th{color:var(--ink);font-size:.88rem;font-weight:500}td small,.tile small{color:var(--soft);font-size:.78rem}
+tbody th{color:var(--ink);font-size:.88rem;font-weight:500}td small,.tile small{color:var(--soft);font-size:.78rem}td small{white-space:nowrap}
 .tiles{display:flex;flex-wrap:wrap;gap:.7rem .6rem;align-items:flex-start}
 .tile{width:7.4rem;font-size:.78rem;line-height:1.3;overflow-wrap:anywhere}.tile img{margin-bottom:.2rem}
 .tile .no{color:var(--bad)}.tile .yes{color:var(--good)}
@@ -118,7 +118,8 @@ def table(
 ) -> str:
     """Return a table; numbers stand right, column ``bar`` holds shares 0..1 drawn as bars.
 
-    With ``row_heads`` the first column names its row, for screen readers too.
+    With ``row_heads`` the first column names its row, for screen readers too. What follows a line
+    break in a cell is set small below the rest.
     """
 
     def cell(i: int, text: str) -> str:
@@ -126,9 +127,14 @@ def table(
             return f'<td><span class="bar" style="width:{14 * float(text):.2f}rem"></span></td>'
         if i == 0 and row_heads:
             return f'<th scope="row">{escape(text)}</th>'
-        return f"<td{' class=n' if _is_number(text) else ''}>{escape(text)}</td>"
+        first, _, small = text.partition("\n")
+        below = f"<br><small>{escape(small)}</small>" if small else ""
+        return f"<td{' class=n' if _is_number(first) else ''}>{escape(first)}{below}</td>"
 
-    numeric = [bool(rows) and i != bar and _is_number(rows[0][i]) for i in range(len(headings))]
+    numeric = [
+        bool(rows) and i != bar and _is_number(rows[0][i].partition("\n")[0])
+        for i in range(len(headings))
+    ]
     head = "".join(
         f'<th scope="col"{" class=n" if n else ""}>{escape(h)}</th>'
         for h, n in zip(headings, numeric)

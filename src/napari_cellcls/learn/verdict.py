@@ -1,8 +1,7 @@
-"""The numbers of held-out answers as ``metrics.json`` and as text; every statement comes from here."""
+"""The verdict on held-out answers: everything measured, as the content of ``metrics.json`` and as text."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,16 @@ from napari_cellcls.learn.heldout import (
     threshold_table,
 )
 from napari_cellcls.learn.metrics import Scored
+from napari_cellcls.learn.wording import (
+    in_words,
+    interval_words,
+    measured_as,
+    number,
+    rounded,
+    statement,
+    text_table,
+    value_in_words,
+)
 
 _GROUP_CELLS, _WORST = 20, 8
 Row = dict[str, Any]
@@ -92,6 +101,13 @@ class Report:
             before = f"calibration error {number(found['ece_before'])} before, {number(found['ece'])} after"
             lines.append(
                 f"Temperature {found['temperature']:.3f} from {found['tuned_on']}: {before}"
+            )
+        for entry in self.held.published:
+            theirs = f" ({entry['protocol']})" if entry["protocol"] else ""
+            own = measured_as(str(entry["metric"]))
+            here = f"; here {in_words(found, own)}" if own else ""
+            lines.append(
+                f"Published: {entry['metric']} {value_in_words(entry['value'])}{theirs}{here}"
             )
         if "specificity_at_93" in found:
             lines.append(f"Specificity at 93 % sensitivity {number(found['specificity_at_93'])}")
@@ -225,31 +241,6 @@ def worst_groups(of: Scored, *, per_label: bool = False) -> tuple[tuple[str, int
     return tuple((str(names[g]), int(n[g]), float(accuracy[g])) for g in order)
 
 
-def interval_words(held: HeldOut) -> str | None:
-    """Return how the intervals were made, None where there are none."""
-    drawn = len(np.unique(held.group_names))
-    if drawn < 2:
-        return None
-    if held.group_words:
-        kind = "" if held.group_words == "group" else f" ({held.group_words})"
-        return f"95 %, bootstrap over {drawn:,} groups{kind}"
-    return f"95 %, bootstrap over {drawn:,} single images, as no groups are known"
-
-
-def statement(held: HeldOut) -> str:
-    """Return what the numbers rest on, in sentences."""
-    words = interval_words(held)
-    told = [f"In brackets: {words}." if words else "There are no intervals: all images are of one group."]  # fmt: skip
-    if not held.group_words and words:
-        told.append("They are too narrow where several images are of one patient or one antibody.")
-    if held.groups == SHARED and held.group_words:
-        told.append(f"Images of one {held.group_words} are on both sides: expect less of new ones.")
-    if held.data.multi_label:
-        empty = float((~held.truth).mean())
-        told.append(f"Accuracy is that of single labels: no label at all, for every image, gets {empty:.4f}.")  # fmt: skip
-    return " ".join(told)
-
-
 def _mean_of_folds(
     folds: Iterable[Mapping[str, float]],
     limits: Mapping[str, tuple[float, float] | None],
@@ -273,57 +264,5 @@ def _fold_keys(mean: Row, names: Iterable[str]) -> Row:
     return found
 
 
-def rounded(value: float | None) -> float | None:
-    """Return a number with five decimals, None when it is not defined."""
-    return None if value is None or not math.isfinite(value) else round(float(value), 5)
-
-
 def _rounded(values: Mapping[str, float]) -> Row:
     return {name: rounded(value) for name, value in values.items() if name != "n"}
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """Return a number for people; "not defined" where there is none."""
-    return "not defined" if value is None else f"{value:.{digits}f}"
-
-
-def text_table(
-    rows: Mapping[str, Mapping[str, Any]],
-    columns: Sequence[str] = metrics.BINARY,
-    *,
-    turned: bool = False,
-) -> str:
-    """Return a plain text table, intervals in brackets where known.
-
-    Parameters
-    ----------
-    rows : mapping of str to mapping
-        Title and numbers of each entry.
-    columns : sequence of str
-        The numbers to show.
-    turned : bool
-        One line per number instead of one per entry: long cells then fit a terminal.
-    """
-    head = ["", *(name.replace("_", " ") for name in columns), "n"]
-    body = [
-        [title, *(in_words(entry, name) for name in columns), f"{int(entry.get('n', 0)):,}"]
-        for title, entry in rows.items()
-    ]
-    grid = [head, *body]
-    if turned:
-        grid = [list(line) for line in zip(*grid)]
-    widths = [max(map(len, column)) for column in zip(*grid)]
-    lines = ["  ".join(text.ljust(w) for text, w in zip(line, widths)).rstrip() for line in grid]
-    return "\n".join([lines[0], "-" * sum(widths, 2 * (len(widths) - 1)), *lines[1:]])
-
-
-def in_words(entry: Mapping[str, Any], name: str) -> str:
-    """Return a number of a row with its interval and its spread over folds."""
-    if name not in entry:
-        return "-"
-    text = number(entry[name])
-    if entry.get(f"{name}_low") is not None:
-        text += f" [{entry[f'{name}_low']:.4f}, {entry[f'{name}_high']:.4f}]"
-    if entry.get(f"{name}_sd") is not None:
-        text += f" ± {entry[f'{name}_sd']:.4f}"
-    return text

@@ -10,7 +10,8 @@ from napari_cellcls.learn.comparison import Comparison, gap_in_words
 from napari_cellcls.learn.heldout import SHARED, UNKNOWN
 from napari_cellcls.learn.page import Section
 from napari_cellcls.learn.report import charts, pictures, tables
-from napari_cellcls.learn.verdict import Report, number
+from napari_cellcls.learn.verdict import Report
+from napari_cellcls.learn.wording import number
 
 _HEADLINES = {False: ("accuracy", "auc", "macro_f1", "ece"), True: ("macro_f1", "sample_f1", "average_precision", "accuracy")}  # fmt: skip
 
@@ -83,10 +84,10 @@ def _findings(report: Report) -> str:
         if absent:
             boxes.append(("look", f"No judged image has {', '.join(absent)}: nothing is known of these classes."))  # fmt: skip
     if "gap" in found:
-        boxes.append(("look", gap_in_words(found["gap"], held.data.multi_label)))
+        boxes.append(("look", gap_in_words(found, held.data.multi_label)))
     if "accuracy_clean" in found:
         boxes.append(("good", f"On the {report.rows['confirmed labels only']['n']:,} images whose label a second reading confirmed, the accuracy is {number(found['accuracy_clean'])}."))  # fmt: skip
-    boxes += [("look", note) for note in held.notes if note.rstrip(".") not in held.protocol]
+    boxes += [("note", note) for note in held.notes if note.rstrip(".") not in held.protocol]
     return "".join(page.finding(level, text) for level, text in boxes)
 
 
@@ -100,7 +101,7 @@ def _beside_trivial(report: Report) -> list[tuple[str, str]]:
     words = f"Brightness alone, without any shape, reaches a {tables.title(name).lower().replace('f1', 'F1')} of {theirs:.3f}; the model {mine:.3f}"  # fmt: skip
     if low is not None and high is not None and low > high:
         return [("good", f"{words}.")]
-    verdict = "so the intervals overlap" if mine > theirs else "so it has learned nothing beyond it"
+    verdict = "but the intervals overlap" if mine > theirs else "no better than that"
     return [("look", f"{words}, {verdict}.")]
 
 
@@ -161,8 +162,9 @@ def _groups(report: Report) -> list[Section]:
         right = (of.said == of.truth).mean(1) if of.multi_label else (of.said & of.truth).any(1)
         _, group = np.unique(of.groups, return_inverse=True)
         size = np.bincount(group)
-        body = charts.groups(np.bincount(group, weights=right) / size, size, held.group_words)
-        body += tables.worst(report) if report.worst else page.paragraph("No group has 20 images or more.", soft=True)  # fmt: skip
+        chart = charts.groups(np.bincount(group, weights=right) / size, size, held.group_words)
+        lowest = tables.worst(report) if report.worst else page.paragraph("No group has 20 images or more.", soft=True)  # fmt: skip
+        body = page.panels([chart, lowest])
         lead = f"Whole groups ({held.group_words}) fail together, which is why the intervals draw them and not single images."
         sections.append(Section("Groups", body, lead))
     if folds:

@@ -14,6 +14,7 @@ from napari_cellcls.learn.metrics import Scored
 SHOWN = 24
 _EDGE = 116
 _MOST_LABELS = 4
+_LONG = 30
 
 
 def worst_mistakes(of: Scored, shown: int = SHOWN) -> np.ndarray:
@@ -58,7 +59,8 @@ def tiles(held: HeldOut, of: Scored, places: np.ndarray, second: Scored | None =
         lines += _said(held, of, place, "said" if second is None else "first")
         if second is not None:
             lines += _said(held, second, i, "second")
-        where = f"<small>{escape(name)}{f' ({escape(group)})' if held.group_words else ''}</small>"
+        shown = "" if group in name or not held.group_words else f" ({group})"
+        where = f'<small title="{escape(name)}">{escape(_short(name) + shown)}</small>'
         picture = page.picture(_enlarged(crop), 1.0, f"{name}: {true}")
         boxes.append(f'<div class="tile">{picture}{"<br>".join([*lines, where])}</div>')
     return f'<div class="tiles">{"".join(boxes)}</div>'
@@ -85,6 +87,12 @@ def _names(held: HeldOut, classes: np.ndarray | Sequence[int]) -> str:
     names = [held.data.classes[k] for k in classes]
     more = f" and {len(names) - _MOST_LABELS} more" if len(names) > _MOST_LABELS else ""
     return (", ".join(names[:_MOST_LABELS]) or "no label") + more
+
+
+def _short(name: str) -> str:
+    """Return both ends of a long file name: beginnings tell the group, ends the cell."""
+    stem = name.rpartition(".")[0] or name
+    return stem if len(stem) <= _LONG else f"{stem[: _LONG // 2]}…{stem[-_LONG // 2 + 1 :]}"
 
 
 def _enlarged(crop: np.ndarray) -> np.ndarray:

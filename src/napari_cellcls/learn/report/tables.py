@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_cellcls.learn import page, verdict
+from napari_cellcls.learn import page
 from napari_cellcls.learn.comparison import Comparison, difference_in_words
-from napari_cellcls.learn.verdict import Report, in_words, number
+from napari_cellcls.learn.verdict import Report
+from napari_cellcls.learn.wording import measured_as, number, rounded, value_in_words
 
 _TITLES = {
     "auc": "AUC", "ece": "Calibration error", "macro_f1": "Macro F1", "micro_f1": "Micro F1",
@@ -79,24 +80,6 @@ def published(report: Report) -> str:
     return page.table(heads, body, caption="Published numbers and those of this evaluation", row_heads=True)  # fmt: skip
 
 
-def measured_as(metric: str) -> str | None:
-    """Return which of our numbers a published one is, None when there is none like it."""
-    words = metric.lower().replace("-", " ")
-    if "train" in words or "batch" in words:
-        return None
-    if "f1" in words:
-        kinds = [k for k in ("macro", "micro", "sample") if k in words]
-        return f"{kinds[0]}_f1" if kinds else None
-    return next((name for name in ("accuracy", "auc", "sensitivity", "specificity") if name in words), None)  # fmt: skip
-
-
-def value_in_words(value: Any) -> str:
-    """Return a published value: a number, a range, or words."""
-    if isinstance(value, list | tuple):
-        return " to ".join(f"{v:g}" for v in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def classes(report: Report) -> str:
     """Return the numbers of each class."""
     names = ("sensitivity", "specificity", "precision", "f1", "auc", "average_precision")
@@ -142,7 +125,7 @@ def thresholds(report: Report) -> str:
             continue
         low, high = min(row.thresholds), max(row.thresholds)
         limits = f"{low:.3f}" if high - low < 5e-4 else f"{low:.3f} to {high:.3f} (median {statistics.median(row.thresholds):.3f})"  # fmt: skip
-        body.append([row.words, limits, *(number(verdict.rounded(row.numbers[n])) for n in shown)])
+        body.append([row.words, limits, *(number(rounded(row.numbers[n])) for n in shown)])
     of = "each label" if several else report.held.data.classes[report.held.positive]
     heads = ["Rule", f"Threshold of {of}", *map(title, shown)]
     return page.table(heads, body, caption="Thresholds and what they give on the images judged", row_heads=True)  # fmt: skip
@@ -164,7 +147,7 @@ def compared(comparison: Comparison) -> str:
     body = [
         [
             title(name),
-            *(number(verdict.rounded(v[name])) for v in values),
+            *(number(rounded(v[name])) for v in values),
             difference_in_words(comparison.differences[name]),
         ]
         for name in comparison.first.shown
@@ -207,4 +190,10 @@ def definitions(report: Report) -> str:
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
-    return in_words(row, name) if name in row else ""
+    """Return a number with its spread, and its interval below."""
+    if name not in row:
+        return ""
+    spread = row.get(f"{name}_sd")
+    text = number(row[name]) + (f" ± {spread:.3f}" if spread is not None else "")
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return text if low is None or row[name] is None else f"{text}\n{low:.3f} to {high:.3f}"
