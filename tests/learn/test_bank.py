@@ -3,6 +3,7 @@ import pytest
 
 from napari_cellcls.learn import bank
 from napari_cellcls.learn.augment import Augmentation
+from napari_cellcls.vocabulary import finish
 
 pytestmark = pytest.mark.tensorflow
 
@@ -14,7 +15,7 @@ def crops(n=9, edge=8):
 
 def test_bank_without_changes_holds_the_crops(tmp_path):
     images = crops()
-    made = bank.make_bank(images, Augmentation(), 2, 1, tmp_path)
+    made = finish(bank.make_bank(images, Augmentation(), 2, 1, tmp_path))
     assert made.shape == (2, *images.shape) and made.dtype == np.uint8
     np.testing.assert_array_equal(made[0], images)
     np.testing.assert_array_equal(made[1], images)
@@ -22,13 +23,13 @@ def test_bank_without_changes_holds_the_crops(tmp_path):
 
 def test_bank_is_made_once_and_differs_by_version_and_seed(tmp_path):
     images, spec = crops(), Augmentation(brightness=0.3, probability=1.0)
-    first = bank.make_bank(images, spec, 2, 1, tmp_path)
+    first = finish(bank.make_bank(images, spec, 2, 1, tmp_path))
     files = sorted(tmp_path.iterdir())
-    again = bank.make_bank(images, spec, 2, 1, tmp_path)
+    again = finish(bank.make_bank(images, spec, 2, 1, tmp_path))
     assert sorted(tmp_path.iterdir()) == files
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first[0], first[1])
-    other = bank.make_bank(images, spec, 2, 2, tmp_path)
+    other = finish(bank.make_bank(images, spec, 2, 2, tmp_path))
     assert len(list(tmp_path.iterdir())) == 2
     assert not np.array_equal(first, other)
 

@@ -16,13 +16,14 @@ import numpy as np
 
 from napari_cellcls.files import atomic_path
 from napari_cellcls.learn.augment import Augmentation, augment
+from napari_cellcls.vocabulary import Progress, Task
 
 _CHUNK = 512
 
 
 def make_bank(
     images: np.ndarray, spec: Augmentation, versions: int, seed: int, folder: Path
-) -> np.ndarray:
+) -> Task[np.ndarray]:
     """Return augmented versions of all crops, from the folder's file when it is there.
 
     Parameters
@@ -48,6 +49,8 @@ def make_bank(
             bank = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             for version in range(versions):
                 for start in range(0, len(images), _CHUNK):
+                    done = version * len(images) + start
+                    yield Progress(done, versions * len(images), "changing crops at random")
                     part = images[start : start + _CHUNK].astype(np.float32) / 255
                     made = np.asarray(augment(part, spec, (seed, version, start)))
                     bank[version, start : start + _CHUNK] = np.round(made * 255)

@@ -17,7 +17,7 @@ import numpy as np
 from napari_cellcls.files import write_bytes
 from napari_cellcls.learn import balance
 from napari_cellcls.learn.augment import augment
-from napari_cellcls.learn.bank import draw, make_bank
+from napari_cellcls.learn.bank import draw
 from napari_cellcls.learn.checkpoint import Checkpoints
 from napari_cellcls.learn.classifier import as_float, build_classifier, logits_of, to_device
 from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
@@ -42,7 +42,7 @@ class Loop:
         *,
         out: Path | None = None,
         resume: bool = False,
-        bank_folder: Path | None = None,
+        bank: np.ndarray | None = None,
         micro_batch: int | None = None,
     ) -> None:
         import keras
@@ -64,7 +64,10 @@ class Loop:
         self.notes = [start(self.backbone, job)]
         total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
         _shorten_statistics(self.model, total)
-        self._prepare_crops(images, bank_folder)
+        self.bank = bank
+        self.device_images = (
+            to_device(images) if bank is None and images.nbytes <= _ON_DEVICE else None
+        )
         self.average = [_copy(w.value) for w in self.model.weights] if self.spec.average else None
         self._begin_epoch()
         mark = fingerprint(images, labels, job, rows, self.val)
@@ -195,16 +198,6 @@ class Loop:
 
     def _steps(self, phase: Phase) -> int:
         return phase.steps_per_epoch or max(1, len(self.pool) // self.batch)
-
-    def _prepare_crops(self, images: np.ndarray, bank_folder: Path | None) -> None:
-        self.bank: np.ndarray | None = None
-        self.device_images = None
-        if self.spec.versions and bank_folder is not None:
-            self.bank = make_bank(
-                images, self.job.augmentation, self.spec.versions, self.spec.seed, bank_folder
-            )
-        elif images.nbytes <= _ON_DEVICE:
-            self.device_images = to_device(images)
 
     def _begin_phase(self) -> None:
         self.waited, self.phase_best = 0, None

@@ -45,14 +45,10 @@ def write_model(
     val_logits : numpy.ndarray
         ``(N, K)`` of the validation side, from which temperature and thresholds are chosen.
     """
-    import keras
-
     from napari_cellcls.models import plan
     from napari_cellcls.models.manifest import validate
     from napari_cellcls.models.package import write_package
 
-    # Test numbers must hold for every engine, so they are made in float32, also beside a GPU.
-    keras.config.set_dtype_policy("float32")
     body, head = split_head(read_weights(path.with_name("weights.safetensors"), job))
     backbone, _ = build_classifier(job)
     plan.assign(backbone, body)

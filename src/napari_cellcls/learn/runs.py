@@ -117,35 +117,48 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
         resume=options.resume,
         bank_folder=options.out / "bank",
         micro_batch=micro,
+        on_note=lambda note: say(event="notes", notes=[note]),
     )
     fitted = _follow(task, say, stopped)
     if fitted is None:
         say(event="stopped", folder=str(folder))
         return 130
-    write_weights(folder / WEIGHTS, fitted)
-    say(event="progress", done=1, total=1, message="scoring the sides held out")
-    metrics, val_logits = _score(folder, recipe, data, split)
     about = {
         "recipe": recipe.name, "data": str(options.data), "fold": options.fold, "seed": recipe.seed,
         "counts": data.counts, "groups": groups, "sides": {k: len(v) for k, v in split.sides().items()},
-        "micro_batch": micro, "batch": batch, "notes": [*data.notes, *split.notes, *fitted.notes], "metrics": metrics,
-        "weights_sha256": sha256(folder / WEIGHTS), "seconds": round(time.time() - started, 1),
+        "micro_batch": micro, "batch": batch, "notes": [*data.notes, *split.notes, *fitted.notes],
         "software": _software(),
     }  # fmt: skip
-    from napari_cellcls.learn.packaging import write_model
-
-    package = write_model(folder / PACKAGE, recipe, job, data, split, about, val_logits)
+    say(event="progress", done=1, total=1, message="scoring the sides held out")
+    _conclude(folder, recipe, data, split, fitted, about)
+    about["seconds"] = round(time.time() - started, 1)
     write_bytes(folder / RUN, (json.dumps(about, indent=1) + "\n").encode())
     say(
-        event="done", folder=str(folder), weights=str(folder / WEIGHTS), model=str(package.path),
-        sha256=about["weights_sha256"], metrics=metrics, notes=[],
+        event="done", folder=str(folder), weights=str(folder / WEIGHTS), model=str(folder / PACKAGE),
+        sha256=about["weights_sha256"], metrics=about["metrics"],
     )  # fmt: skip
     return 0
 
 
+def _conclude(
+    folder: Path, recipe: Recipe, data: Any, split: Split, fitted: Fitted, about: dict[str, Any]
+) -> None:
+    """Write weights, scores and package of a finished training; add its numbers to ``about``."""
+    import keras
+
+    from napari_cellcls.learn.packaging import write_model
+
+    # Numbers of a model must hold for every engine: in float32, also where a GPU trained in less.
+    keras.config.set_dtype_policy("float32")
+    write_weights(folder / WEIGHTS, fitted)
+    about["weights_sha256"] = sha256(folder / WEIGHTS)
+    about["metrics"], val_logits = _score(folder, recipe, data, split)
+    write_model(folder / PACKAGE, recipe, recipe.job(), data, split, about, val_logits)
+
+
 def _follow(task: Task[Fitted], say: Say, stopped: Callable[[], bool]) -> Fitted | None:
     """Run the training to its end; None when it was stopped, with its checkpoint kept."""
-    last, first = 0.0, True
+    last = 0.0
     while True:
         try:
             step: Progress = next(task)
@@ -153,12 +166,9 @@ def _follow(task: Task[Fitted], say: Say, stopped: Callable[[], bool]) -> Fitted
             fitted: Fitted = end.value
             return fitted
         now = time.monotonic()
-        if first:
-            say(event="notes", notes=[step.message])
-        elif now - last > _SAY_EVERY_S or "/" in step.message or step.done == step.total:
+        if now - last > _SAY_EVERY_S or "/" in step.message or step.done == step.total:
             say(event="progress", **asdict(step))
             last = now
-        first = False
         if stopped():
             task.close()
             return None

@@ -7,10 +7,12 @@ may be killed for memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from napari_cellcls.learn.bank import make_bank
 from napari_cellcls.learn.job import Fitted, Job
 from napari_cellcls.vocabulary import DataError, Progress, Task
 
@@ -26,6 +28,7 @@ def fit(
     resume: bool = False,
     bank_folder: Path | None = None,
     micro_batch: int | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Task[Fitted]:
     """Train a network and return its weights; yields progress with the loss.
 
@@ -47,6 +50,8 @@ def fit(
         Where augmented versions are kept when ``training.versions`` asks for them.
     micro_batch : int, optional
         Cells computed at once; gradients are summed up to ``training.batch_size``.
+    on_note : callable, optional
+        Told what the training starts from, before its first step.
 
     Raises
     ------
@@ -61,13 +66,19 @@ def fit(
     _check_inputs(images, labels, rows, job)
     from napari_cellcls.learn.loop import Loop
 
+    bank, spec = None, job.training
+    if spec.versions and bank_folder is not None:
+        bank = yield from make_bank(images, job.augmentation, spec.versions, spec.seed, bank_folder)
     loop = Loop(
         images, labels, job, rows, val,
-        out=out, resume=resume, bank_folder=bank_folder, micro_batch=micro_batch,
+        out=out, resume=resume, bank=bank, micro_batch=micro_batch,
     )  # fmt: skip
     total = loop.steps_total
     try:
-        yield Progress(loop.steps_done, total, " ".join(loop.notes))
+        if on_note is not None:
+            for note in loop.notes:
+                on_note(note)
+        yield Progress(loop.steps_done, total, "starting")
         while not loop.finished:
             for loss in loop.run_epoch():
                 yield Progress(loop.steps_done, total, f"epoch {loop.epoch + 1}: loss {loss:.4f}")
