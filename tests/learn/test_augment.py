@@ -57,13 +57,28 @@ def test_the_frame_beyond_the_cell_stays_black_under_everything(disks: np.ndarra
     assert np.all(changed[:, 20:30, 20:30].max(-1) > 0)
 
 
-def test_flips_only_rearrange_pixels() -> None:
-    images = np.random.default_rng(0).uniform(0.1, 1, (8, 9, 9, 3)).astype(np.float32)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_flips_only_rearrange_pixels(channels: int) -> None:
+    images = np.random.default_rng(0).uniform(0, 1, (64, 9, 9, channels)).astype(np.float32)
     changed = _run(images, Augmentation(flips=True))
+    seen = set()
     for before, after in zip(images, changed):
         views = [np.rot90(v, k) for v in (before, before[:, ::-1]) for k in range(4)]
-        assert min(np.abs(v - after).max() for v in views) < 1e-5
-    assert any(np.abs(a - b).max() > 0.1 for a, b in zip(images, changed))
+        seen |= {i for i, view in enumerate(views) if np.array_equal(view, after)}
+    assert seen == set(range(8))
+    assert all(np.array_equal(np.sort(a, None), np.sort(b, None)) for a, b in zip(images, changed))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "balance"])
+def test_tones_change_any_number_of_planes(channels: int, name: str) -> None:
+    images = np.random.default_rng(0).uniform(0.2, 0.6, (16, 9, 9, channels)).astype(np.float32)
+    images[:, :3] = 0
+    changed = _run(images, Augmentation(**{name: 0.3}, probability=1.0))
+    assert np.all(changed[:, :3] == 0)
+    assert 0.01 < np.abs(changed - images)[:, 3:].mean() < 0.3
+    color = _run(images, Augmentation(density=0.3, hue=0.3, saturation=0.3, probability=1.0))
+    np.testing.assert_allclose(color, images, atol=1e-6)
 
 
 def test_the_outline_moves_both_ways(disks: np.ndarray) -> None:
