@@ -62,6 +62,20 @@ def test_twelve_bits_in_sixteen_become_the_same_crops(tmp_path: Path) -> None:
     assert (stretched.images.max((1, 2, 3)) > 240).all()
 
 
+def test_equal_names_in_two_folders_are_told_apart_and_simulated_sets_are_told(
+    tmp_path: Path,
+) -> None:
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        Image.fromarray(sets.texture(ord(label))).save(tmp_path / label / "0.png")
+    Image.fromarray(sets.texture(3)).save(tmp_path / "b" / "1.png")
+    (tmp_path / "SIMULATED.md").write_text("drawn")
+    data = _open(tmp_path)
+    assert data.names.tolist() == ["a/0.png", "b/0.png", "1.png"]
+    assert data.notes[-1].startswith("The images are simulated")
+    assert data.layout == "class folders"
+
+
 def test_groups_may_be_given(tmp_path: Path) -> None:
     root = sets.write_hela(tmp_path, original=False)
     lines = [f"{c}_{i}.tif,dish {i}" for c in HELA_CLASSES for i in range(2)]

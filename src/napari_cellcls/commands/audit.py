@@ -74,7 +74,7 @@ def audit(
         console.say(f"  {item.what}", style=_STYLES[item.level])
         for name in item.names[:_SHOWN] if item.level != "good" else ():
             console.say(f"    {name}")
-    for note in found.data.notes:
+    for note in found.notes:
         console.say(f"  {note}", style=_STYLES["look"])
     console.say(f"Page in {out / 'audit.html'}")
     if found.stops:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_cellcls.learn.datasets import CellSet, Channels, list_dataset, open_dataset
+from napari_cellcls.learn.datasets.listing import UNKNOWN_GROUPS
 from napari_cellcls.learn.duplicates import Near, near_duplicates
 from napari_cellcls.vocabulary import Progress, Task
 
@@ -80,6 +81,11 @@ class Audit:
         """Return whether training would stop at something."""
         return any(f.level == "stop" for f in self.findings)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return the notes of the data that no finding repeats."""
+        return tuple(note for note in self.data.notes if UNKNOWN_GROUPS not in note)
+
     def summary(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
         data = self.data
@@ -95,7 +101,7 @@ class Audit:
                 {"level": f.level, "code": f.code, "what": f.what, "names": list(f.names)}
                 for f in self.findings
             ],
-            "notes": list(data.notes),
+            "notes": list(self.notes),
         }
 
 
@@ -208,8 +214,7 @@ def _classes(data: CellSet) -> Iterator[Finding]:
 
 def _groups(data: CellSet) -> Iterator[Finding]:
     if not data.group_kind:
-        what = "It is unknown which images belong together (patient, antibody, photograph). A random split flatters."
-        yield Finding("look", "DATA-GROUPS", what)
+        yield Finding("look", "DATA-GROUPS", UNKNOWN_GROUPS)
         return
     names, counts = np.unique(data.groups, return_counts=True)
     kind = data.group_kind

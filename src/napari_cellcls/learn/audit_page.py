@@ -14,6 +14,7 @@ _EDGE = 72
 _PAIRS = 24
 _LARGEST = 15
 _CHARTED = 20
+_FEW_CLASSES = 4
 _MANY_CLASSES = 12
 
 
@@ -47,6 +48,8 @@ def html(audit: Audit) -> str:
         sections.append(Section("Copies and near-copies", _pairs(audit), lead))
     if data.group_kind:
         sections.append(Section("Groups", _groups(audit)))
+    if further := _columns_further(audit):
+        sections.append(Section("Other columns", further))
     return page.page(
         f"Data audit: {audit.path.name}",
         f"Layout: {data.layout}.",
@@ -60,7 +63,7 @@ def _findings(audit: Audit) -> str:
     order = {"stop": 0, "look": 1, "good": 2}
     found = sorted(audit.findings, key=lambda f: order[f.level])
     boxes = [page.finding(f.level, f.what, f.code, f.names) for f in found]
-    return "".join([*boxes, *(page.finding("look", note) for note in audit.data.notes)])
+    return "".join([*boxes, *(page.finding("look", note) for note in audit.notes)])
 
 
 def _classes(audit: Audit) -> str:
@@ -130,7 +133,7 @@ def _sizes(audit: Audit) -> str:
 
 
 def _brightness_lead(audit: Audit) -> str:
-    lead = "How often each value from 0 to 255 occurs in the images of a class, a line per plane."
+    lead = "How often each value from 0 to 255 occurs in the images of a class (square root), a line per plane."
     if audit.black > 0.01:
         lead += f" Black pixels, outside the cell, are left out ({100 * audit.black:.0f} % of all)."
     return f"{lead} Classes that differ here can be told apart by brightness alone: check that this is biology."
@@ -185,7 +188,7 @@ def _groups(audit: Audit) -> str:
     per_class = np.zeros((len(names), len(data.classes)), int)
     np.add.at(per_class, inverse, data.matrix.astype(int))
     shown = np.argsort(-counts, kind="stable")[:_LARGEST]
-    few = len(data.classes) <= 4
+    few = len(data.classes) <= _FEW_CLASSES
     headings = [data.group_kind, "", "images", *(data.classes if few else ["classes"])]
     rows = []
     for g in shown:
@@ -196,3 +199,22 @@ def _groups(audit: Audit) -> str:
     )
     charts = page.panels([chart]) if len(names) >= _CHARTED else ""
     return f"{charts}<h3>{title}</h3>" + page.table(headings, rows, bar=1)
+
+
+def _columns_further(audit: Audit) -> str:
+    """Return the counts by class of every column that has a few values only."""
+    data, parts = audit.data, []
+    for name, column in data.extra.items():
+        values = np.unique(column)
+        if not 1 < len(values) <= _MANY_CLASSES:
+            continue
+        few = data.classes if len(data.classes) <= _FEW_CLASSES else ()
+        rows = []
+        for value in values:
+            chosen = column == value
+            per_class = [f"{data.matrix[chosen, k].sum():,}" for k in range(len(few))]
+            rows.append(
+                [str(value) or "(none)", f"{chosen.mean():.4f}", f"{chosen.sum():,}", *per_class]
+            )
+        parts.append(page.table([name, "", "images", *few], rows, bar=1))
+    return "".join(f"<div style='margin-bottom:1.2rem'>{part}</div>" for part in parts)

@@ -193,13 +193,13 @@ def curves(
     width: int = 220,
     height: int = 70,
 ) -> str:
-    """Return lines of the named planes as SVG, each scaled to the same top."""
+    """Return lines of the named planes as SVG; heights are square roots, so that tails show."""
     top = max((float(v.max()) for v in series.values()), default=0) or 1.0
     lines = []
     for name, values in series.items():
         step = width / max(len(values) - 1, 1)
         points = " ".join(
-            f"{i * step:.1f},{height - height * v / top:.1f}" for i, v in enumerate(values)
+            f"{i * step:.1f},{height - height * (v / top) ** 0.5:.1f}" for i, v in enumerate(values)
         )
         color = PLANE_COLORS.get(name, "var(--bar)")
         lines.append(

@@ -6,6 +6,7 @@ first cell would silently lose its patient (the published tables begin with data
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,13 +124,15 @@ def _plain(
 ) -> Listing:
     given = given_groups(root)
     entries, without = [], []
+    times = Counter(path.name for found in full.values() for path in found)
     for folder, found in full.items():
         for path in found:
-            name = f"{folder.name}/{path.name}"
-            group = given.get(path.name) or given.get(name, "")
+            whole = f"{folder.name}/{path.name}"
+            name = path.name if times[path.name] == 1 else whole
+            group = given.get(name) or given.get(whole, "")
             if given and not group:
-                without.append(name)
-            entries.append(Entry(path.name, (label(folder.name),), group or name, (path,)))
+                without.append(whole)
+            entries.append(Entry(name, (label(folder.name),), group or whole, (path,)))
     if without:
         raise DataError(
             "The group of some images is not known.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_cellcls.learn.datasets.cellset import Fault
@@ -16,6 +16,8 @@ from napari_cellcls.vocabulary import DataError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 GROUPS_FILE = "groups.csv"
 SIDES_FILE = "sides.csv"
+_SIMULATED = "SIMULATED.md"
+SIMULATED = "The images are simulated: what is measured on them says nothing about real ones."
 _SIDE_WORDS = {
     "train": "training", "training": "training", "val": "validation", "valid": "validation",
     "validation": "validation", "test": "test", "side": "",
@@ -124,6 +126,8 @@ def list_dataset(path: str | Path) -> Listing:
             why=f"layout: {found.layout}" + "".join(f"; {note}" for note in found.notes),
             remedy="Give a folder with one sub-folder of images per class, or the parquet file.",
         )
+    if (found.root / _SIMULATED).is_file():
+        return replace(found, notes=(*found.notes, SIMULATED))
     return found
 
 
