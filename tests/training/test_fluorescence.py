@@ -54,7 +54,7 @@ def test_bit_depths(bits: int, dtype: type, top: int) -> None:
 
 
 def test_reference_planes_show_their_structures() -> None:
-    field = simulate()
+    field = simulate(labels=[("Cytosol",)])
     red, _, blue, yellow = (p.astype(float) for p in field.image)
     nucleus, body = field.nuclei > 0, (field.cells > 0) & (field.nuclei == 0)
     empty = field.cells == 0

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.measure import regionprops
 from training.simulate import smear
-from training.simulate.smear_layout import STAGES
+from training.simulate.smear_forms import FORMS, Look
+from training.simulate.smear_layout import STAGES, WHITE_CELLS
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +101,58 @@ def test_any_mixture_keeps_its_promises(
     assert len(reds) <= red
     assert field.labels.max() == len(reds)
     assert field.table[["y", "x"]].notna().all().all()
+
+
+@pytest.fixture(scope="module")
+def varied() -> smear.SmearField:
+    return smear.simulate(9, (640, 640), 90, 0.08, 6, 8, varied=True)
+
+
+def test_varied_smears_are_reproducible_and_hold_every_promise(varied: smear.SmearField) -> None:
+    again = smear.simulate(9, (640, 640), 90, 0.08, 6, 8, varied=True)
+    assert varied.image.tobytes() == again.image.tobytes()
+    assert varied.table.equals(again.table)
+    red = varied.table[varied.table["kind"] == "red cell"]
+    ids = np.unique(varied.labels)
+    assert ids[ids > 0].tolist() == red["label"].tolist()
+    assert red["form"].nunique() >= 6
+    assert (red.loc[red["stage"] != "", "form"] == "normal").all()
+    assert (varied.table.loc[varied.table["kind"] != "red cell", "form"] == "").all()
+
+
+def test_forms_have_their_shapes() -> None:
+    """Measured on lone cells, so that no neighbor covers them."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for seed in range(30):
+        field = smear.simulate(seed, (400, 400), 9, 0.0, 0, 0, varied=True)
+        for region in regionprops(field.labels):
+            row = field.table[field.table["label"] == region.label].iloc[0]
+            box = region.bbox
+            if min(box[:2]) > 1 and max(box[2:]) < 399:
+                ratio = region.axis_major_length / region.axis_minor_length
+                found.setdefault(row["form"], []).append((region.area, ratio, region.solidity))
+    area, ratio, solid = (
+        {form: float(np.median([v[k] for v in values])) for form, values in found.items()}
+        for k in range(3)
+    )
+    assert set(area) == set(FORMS)
+    assert area["macrocyte"] > 1.25 * area["normal"] > 1.25 * 1.2 * area["spherocyte"]
+    assert area["microcyte"] < 0.7 * area["normal"]
+    assert ratio["elliptocyte"] > 1.6 > ratio["ovalocyte"] > 1.2 > ratio["normal"]
+    assert area["schistocyte"] < 0.75 * area["normal"]
+    assert max(solid["burr"], solid["teardrop"]) < solid["normal"]
+
+
+def test_looks_change_color_and_light() -> None:
+    means = [
+        smear.simulate(s, (160, 160), 5, 0.0, 0, 0, varied=True).image.reshape(-1, 3).mean(0)
+        for s in range(6)
+    ]
+    assert np.std(means, axis=0).min() > 5
+    dark = Look(background=(100.0, 100.0, 100.0), vignette=0.2)
+    assert smear.simulate(1, (160, 160), 5, 0.0, 0, 0, look=dark).image.max() < 140
+
+
+def test_all_five_white_cells_occur() -> None:
+    table = smear.simulate(3, (700, 700), 0, 0.0, 30, 0, varied=True).table
+    assert set(table["stage"]) == set(WHITE_CELLS)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if __package__ in (None, ""):
     sys.path.insert(0, str(ROOT))
 
-from training.simulate import fluorescence, smear  # noqa: E402
+from training.simulate import fluorescence, sheets, smear  # noqa: E402
 from training.simulate.make_samples import FIELD_LABELS, FIELD_SEED, SMEAR_SEED  # noqa: E402
 
 TILE = 430
@@ -139,13 +139,16 @@ def _save(rows: list[np.ndarray], path: Path, limit: int = 1_500_000) -> None:
 
 
 def main() -> None:
-    """Write both figures."""
+    """Write the two figures of the samples and the sheets of all kinds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/images")
     options = parser.parse_args()
     smear_figure(options.data, options.out)
     fluorescence_figure(options.data, options.out)
+    _save([sheets.hpa_sheet(options.data)], options.out / "simulated_hpa.png")
+    _save([sheets.hela_sheet()], options.out / "simulated_hela.png")
+    _save([sheets.smear_sheet(options.data)], options.out / "simulated_smears.png")
 
 
 if __name__ == "__main__":

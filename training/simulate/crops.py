@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -47,13 +47,15 @@ class CropSet:
     well: np.ndarray
 
 
-def field_crops(seed: int) -> CropSet:
+def field_crops(seed: int, size: int = CROP.size) -> CropSet:
     """Simulate one field of random quality and cut its cells.
 
     Parameters
     ----------
     seed : int
         Also the name of the field.
+    size : int
+        Edge of the crops in pixels.
     """
     rng = np.random.default_rng((seed, 7))
     well = bool(rng.random() < 0.6)
@@ -73,7 +75,7 @@ def field_crops(seed: int) -> CropSet:
     )
     image = _as_image(field)
     labels = _resegmented(rng, field.cells)
-    crops = _cut(image, labels)
+    crops = _cut(image, labels, replace(CROP, size=size))
     _drop_planes(rng, crops)
     names = field.table.set_index("label")["class"].reindex(np.unique(labels[labels > 0]))
     target = np.zeros((len(names), len(fluorescence.PATTERNS)), np.uint8)
@@ -119,6 +121,23 @@ def _stream(first_seed: int, processes: int) -> Iterator[CropSet]:
             seed = block.stop
 
 
+def cut_field(field: fluorescence.FluorescenceField, size: int = CROP.size) -> np.ndarray:
+    """Cut the cells of a field by the product's rule.
+
+    Parameters
+    ----------
+    field : FluorescenceField
+    size : int
+        Edge of the crops in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(N, size, size, 4)`` float32 in 0..1, in the order of the table.
+    """
+    return _cut(_as_image(field), field.cells, replace(CROP, size=size))
+
+
 def _as_image(field: fluorescence.FluorescenceField) -> Image:
     channels = tuple(Channel(n, r) for n, r in zip(fluorescence.CHANNELS, ROLES))
     size = (field.pixel_size_um, field.pixel_size_um)
@@ -140,13 +159,13 @@ def _resegmented(rng: np.random.Generator, cells: np.ndarray) -> np.ndarray:
     return cells
 
 
-def _cut(image: Image, labels: np.ndarray) -> np.ndarray:
+def _cut(image: Image, labels: np.ndarray, rule: CropSpec) -> np.ndarray:
     from napari_cellcls.cells.crops import cut
     from napari_cellcls.cells.table import measure
 
     table = measure(labels, image.pixel_size_um)
     return np.asarray(
-        cut(image, Cells(labels, table, "simulated"), CROP, NORMALIZATION, (0, 1, 2, 3))
+        cut(image, Cells(labels, table, "simulated"), rule, NORMALIZATION, (0, 1, 2, 3))
     )
 
 

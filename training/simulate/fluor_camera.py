@@ -43,8 +43,8 @@ class Optics:
     def random(cls, rng: np.random.Generator) -> Optics:
         """Draw the optics of a microscope that nobody has tidied up."""
         return cls(
-            quality=float(10 ** rng.uniform(-1.3, 0.2)),
-            softness=float(rng.choice([1.0, rng.uniform(1.0, 3.0)])),
+            quality=float(10 ** rng.uniform(-0.9, 0.3)),
+            softness=float(rng.choice([1.0, rng.uniform(1.0, 2.4)])),
             uneven=float(rng.choice([0.0, rng.uniform(0, 0.5)])),
             bleed=float(rng.uniform(0.0, 0.1)),
             jpeg=int(rng.choice([0, rng.integers(60, 96)])),

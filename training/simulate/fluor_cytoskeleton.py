@@ -34,20 +34,26 @@ def tubules(rng: np.random.Generator, layer: Monolayer) -> tuple[Plane, Plane]:
         The filaments (spindles and bridges included), and comets on their growing ends.
     """
     radial = owners(layer, by_area(rng, layer, 130, 240))
-    at = layer.poles[radial] + rng.normal(0, 1.1 * layer.px, (len(radial), 2))
+    near_pole = layer.vary(1.1, 0.8, 3.5) * layer.px
+    at = layer.poles[radial] + rng.normal(0, near_pole, (len(radial), 2))
     angle = rng.uniform(0, 2 * np.pi, len(radial))
     stays = 2 * np.exp(-np.maximum(layer.rim, 0) / (5 * layer.px)) * (layer.rim > 0) + 0.4
     free, owner = somewhere(rng, layer, stays, by_area(rng, layer, 120, 240))
     to_center = layer.centers[owner] - free
     round_about = np.arctan2(to_center[:, 0], to_center[:, 1]) + np.pi / 2
     round_about += rng.choice([0, np.pi], len(owner)) + rng.normal(0, 0.6, len(owner))
+    long = layer.vary(1.0, 0.8, 2.2)
     seeds = Filaments(
         np.concatenate([at, free]),
         np.concatenate([angle, round_about]),
-        np.concatenate([rng.uniform(8, 34, len(at)), rng.uniform(5, 20, len(free))]),
+        np.concatenate([rng.uniform(8, 34, len(at)), long * rng.uniform(5, 20, len(free))]),
         np.concatenate([radial, owner]),
     )
-    way = walk(rng, layer, seeds.of(~layer.mitotic), 0.16)
+    if layer.extra is not None:
+        # Cell lines differ in how much of the array hangs on the organizing center.
+        bound = np.arange(len(seeds.owner)) < len(radial)
+        seeds = seeds.where(~bound | (layer.extra.random(len(bound)) < layer.vary(1, 0.15, 1)))
+    way = walk(rng, layer, seeds.where(~layer.mitotic[seeds.owner]), layer.vary(0.16, 0.08, 0.22))
     lines = splat(way.points, layer.shape)
     under = 1 - inside_nucleus(layer) * rng.uniform(0.35, 0.95, layer.count + 1)[layer.cells]
     haze = blur(lines, layer, 0.9)
@@ -201,12 +207,12 @@ def focal_adhesions(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 def intermediate_filaments(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw a wavy cage around the nucleus that thins out towards the border."""
-    where = np.exp(-np.maximum(layer.rim, 0) / (3 * layer.px)) * (layer.rim > 0)
+    where = np.exp(-np.maximum(layer.rim, 0) / (2 * layer.px)) * (layer.rim > 0)
     at, owner = somewhere(rng, layer, where, by_area(rng, layer, 110, 190))
     out = at - layer.centers[owner]
     angle = np.arctan2(out[:, 0], out[:, 1]) + rng.choice([-1, 0, 1], len(at)) * np.pi / 2
     angle += rng.normal(0, 0.6, len(at))
-    hairs = Filaments(at, angle, rng.uniform(4, 18, len(at)), owner)
+    hairs = Filaments(at, angle, rng.uniform(3, 14, len(at)), owner)
     lines = trace(rng, layer, hairs, layer.vary(0.42, 0.3, 0.55), 2.5)
     lines *= 1 - 0.75 * inside_nucleus(layer)
     return 0.5 * blur(lines, layer, 0.12) + 0.3 * blur(lines, layer, 0.7)

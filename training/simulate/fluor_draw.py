@@ -23,9 +23,8 @@ class Filaments:
     length: np.ndarray
     owner: np.ndarray
 
-    def of(self, chosen: np.ndarray) -> Filaments:
-        """Return the filaments whose owner is chosen, ``(n + 1,)`` bool."""
-        keep = chosen[self.owner]
+    def where(self, keep: np.ndarray) -> Filaments:
+        """Return the filaments marked in ``(N,)`` bool."""
         return Filaments(self.at[keep], self.angle[keep], self.length[keep], self.owner[keep])
 
 

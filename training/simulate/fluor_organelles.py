@@ -97,18 +97,18 @@ def peroxisomes(rng: np.random.Generator, layer: Monolayer) -> Plane:
 def endosomes(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw vesicles of very uneven brightness all over the cytoplasm, the large ones hollow."""
     where = (layer.rim > 0.5 * layer.px) * (0.35 + height(layer))
-    early = dots(rng, layer, where, by_area(rng, layer, 40, 90), 0.2, 0.7)
-    at, _ = somewhere(rng, layer, where * (layer.edge > 1.5 * layer.px), many(rng, layer, 5, 16))
+    early = dots(rng, layer, where, by_area(rng, layer, 60, 130), 0.2, 0.7)
+    at, _ = somewhere(rng, layer, where * (layer.edge > 1.5 * layer.px), many(rng, layer, 3, 10))
     hollow = _rings(rng, layer, at, rng.uniform(0.45, 0.8, len(at)))
     return 0.8 * early + 0.9 * blur(hollow, layer, 0.14) + 0.05 * height(layer)
 
 
 def lysosomes(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw filled vesicles of mixed sizes, crowded on the side of the organizing center."""
-    crowd = np.exp(-away_from(layer, layer.poles) / 5.0) + 0.02
+    crowd = np.exp(-away_from(layer, layer.poles) / 4.0) + 0.01
     where = crowd * (layer.rim > 0.5 * layer.px) * (layer.edge > layer.px)
-    large = dots(rng, layer, where, many(rng, layer, 12, 28), 0.48, 0.3)
-    small = dots(rng, layer, where, many(rng, layer, 20, 50), 0.28, 0.4)
+    large = dots(rng, layer, where, many(rng, layer, 16, 34), 0.5, 0.3)
+    small = dots(rng, layer, where, many(rng, layer, 10, 30), 0.3, 0.4)
     return np.asarray(np.tanh(large) + 0.7 * small + 0.05 * height(layer))
 
 

@@ -17,7 +17,7 @@ def plasma_membrane(rng: np.random.Generator, layer: Monolayer) -> Plane:
     ruffle = np.clip(smooth_noise(rng, layer.shape, 0.25 * layer.px) - 0.9, 0, 2)
     zone = np.exp(-layer.edge / (2.0 * layer.px))
     if layer.vary(0, 0, 1) > 0.4:
-        return _microvilli(rng, layer) + 0.35 * line * (layer.cells > 0)
+        return _microvilli(rng, layer) + layer.vary(0, 0, 0.4) * line * (layer.cells > 0)
     return (line + 0.7 * ruffle * zone + 0.09) * (layer.cells > 0)
 
 
@@ -26,12 +26,12 @@ def _microvilli(rng: np.random.Generator, layer: Monolayer) -> Plane:
     where = np.exp(-layer.edge / (layer.vary(2.0, 1.2, 3.0) * layer.px)) + layer.vary(
         0.05, 0.01, 0.2
     )
-    at, owner = somewhere(rng, layer, where * (layer.cells > 0), by_area(rng, layer, 160, 380))
+    at, owner = somewhere(rng, layer, where * (layer.cells > 0), by_area(rng, layer, 250, 800))
     way = layer.inward[:, at[:, 0].astype(int), at[:, 1].astype(int)]
     angle = np.arctan2(-way[0], -way[1]) + rng.normal(0, 0.8, len(at))
-    worms = Filaments(at, angle, rng.gamma(2, 0.45, len(at)) + 0.2, owner)
+    worms = Filaments(at, angle, rng.gamma(1.5, layer.vary(0.4, 0.2, 0.6), len(at)) + 0.1, owner)
     folds = blur(trace(rng, layer, worms, 0.5, 0.1), layer, 0.15)
-    patch = np.clip(0.8 + 0.6 * smooth_noise(rng, layer.shape, 3.0 * layer.px), 0.1, 2.4)
+    patch = np.clip(0.7 + 0.7 * smooth_noise(rng, layer.shape, 2.0 * layer.px), 0.1, 2.6)
     body = layer.vary(0.08, 0.03, 0.16) * height(layer) + layer.vary(0, 0, 0.12) * inside_nucleus(
         layer
     )

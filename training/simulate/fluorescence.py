@@ -18,7 +18,7 @@ from .fluor_camera import Optics, expose, record
 from .fluor_cells import Monolayer, grow
 from .fluor_cytoskeleton import tubules
 from .fluor_division import divide
-from .fluor_draw import Plane, height, inside_nucleus
+from .fluor_draw import Plane, height
 from .fluor_labels import (
     PATTERNS,
     Labels,
@@ -28,9 +28,9 @@ from .fluor_labels import (
     visible,
     well_labels,
 )
+from .fluor_nucleus import chromatin
 from .fluor_organelles import reticulum
 from .fluor_structures import STRUCTURES
-from .noise import smooth_noise
 
 __all__ = [
     "CHANNELS",
@@ -190,17 +190,4 @@ def _paint(rng: np.random.Generator, layer: Monolayer, wanted: Sequence[Labels])
                 weight[i] = rng.lognormal(0, uneven) * (1 if alone else rng.uniform(0.55, 1.0))
         plane = shared.get(name)
         green += weight[layer.cells] * (STRUCTURES[name](rng, layer) if plane is None else plane)
-    return [red + 0.05 * body, green, _chromatin(rng, layer), net + 0.05 * body]
-
-
-def _chromatin(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Draw DNA: grainy nuclei without their nucleoli; condensed and brighter in dividing cells."""
-    grain = 0.74 + 0.13 * smooth_noise(rng, layer.shape, 0.45 * layer.px)
-    grain += 0.09 * smooth_noise(rng, layer.shape, 1.3 * layer.px)
-    dome = np.clip(-layer.rim / (1.6 * layer.px), 0, 1) ** 0.5
-    blue = inside_nucleus(layer) * (0.35 + 0.65 * dome) * grain * (1 - 0.5 * layer.nucleoli)
-    if layer.phases:
-        gain = {"": 1.0, "metaphase": 2.0, "anaphase": 2.0, "daughter": 1.4}
-        dense = np.array([gain[p] for p in layer.phases], np.float32)
-        blue = blue * dense[layer.cells]
-    return np.asarray(blue)
+    return [red + 0.05 * body, green, chromatin(rng, layer), net + 0.05 * body]

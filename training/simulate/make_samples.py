@@ -52,7 +52,7 @@ def make_smear(
     ome = {"axes": "YXS", **_physical(field.pixel_size_um), "Name": "Thin blood smear (simulated)"}
     _write(out / "thin_smear.ome.tif", field.image, ome, photometric="rgb")
     _write_labels(out / "thin_smear_labels.tif", field.labels, field.pixel_size_um)
-    _write_table(out / "thin_smear_truth.csv", field.table)
+    _write_table(out / "thin_smear_truth.csv", field.table.drop(columns="form"))
 
 
 def make_field(

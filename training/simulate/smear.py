@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 from scipy import ndimage as ndi
 
 from .noise import offsets, smooth_noise
+from .smear_forms import Look
 from .smear_layout import lay_out
 from .smear_objects import Slide, draw_platelet, draw_red_cell, draw_white_cell
 
@@ -31,7 +32,6 @@ STAINS = {
     "pigment": (0.45, 0.62, 0.85),
 }
 PIXEL_SIZE_UM = 0.12
-BACKGROUND = (203.0, 203.0, 197.0)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SmearField:
         upper one owns the pixel.
     table : pandas.DataFrame
         One row per object: ``label`` (0 for white cells and platelets), ``y, x`` (pixels),
-        ``class`` (Parasitized, Uninfected, or empty), ``stage``, ``kind``.
+        ``class`` (Parasitized, Uninfected, or empty), ``stage``, ``kind``, ``form`` (of red cells).
     pixel_size_um : float
         Micrometers per pixel, both axes.
     """
@@ -66,6 +66,8 @@ def simulate(
     white_cells: int = 2,
     platelets: int = 12,
     pixel_size_um: float = PIXEL_SIZE_UM,
+    varied: bool = False,
+    look: Look | None = None,
 ) -> SmearField:
     """Simulate one thin smear field.
 
@@ -80,6 +82,11 @@ def simulate(
         Fraction of red cells that carry parasites, 0..1.
     pixel_size_um : float
         Micrometers per pixel.
+    varied : bool
+        Whether red cells come in all forms, white cells in five kinds, platelets in clumps, and
+        the slide in a look of its own; off, everything is as in the sample image.
+    look : Look, optional
+        Stain, lamp and camera instead of a drawn or the plain look.
 
     Returns
     -------
@@ -96,10 +103,12 @@ def simulate(
             f"{red_cells=}, {white_cells=}, {platelets=}, {infected_fraction=}"
         )
     rng = np.random.default_rng(seed)
+    # A stream of its own: what it draws leaves the plain smear of a seed as it is.
+    (extra,) = rng.spawn(1)
+    look = look or (Look.random(extra, tuple(STAINS)) if varied else Look())
     slide = Slide.blank(rng, shape)
-    placed = lay_out(
-        rng, shape, red_cells, infected_fraction, white_cells, platelets, pixel_size_um
-    )
+    counts = (red_cells, infected_fraction, white_cells, platelets)
+    placed = lay_out(rng, shape, *counts, pixel_size_um, look.crowd, extra if varied else None)
     label = 0
     rows = []
     for cell in sorted(placed, key=lambda c: ("red cell", "white cell", "platelet").index(c.kind)):
@@ -113,11 +122,18 @@ def simulate(
         infected = "Parasitized" if cell.stage else "Uninfected"
         red = cell.kind == "red cell"
         rows.append(
-            (label if red else 0, *cell.center, infected if red else "", cell.stage, cell.kind)
+            (
+                label if red else 0,
+                *cell.center,
+                infected if red else "",
+                cell.stage,
+                cell.kind,
+                cell.form if red else "",
+            )
         )
-    table = pd.DataFrame(rows, columns=["label", "y", "x", "class", "stage", "kind"])
+    table = pd.DataFrame(rows, columns=["label", "y", "x", "class", "stage", "kind", "form"])
     table = table.astype({"label": int, "y": float, "x": float})
-    image = _photograph(rng, slide)
+    image = _photograph(rng, slide, look)
     return _tidy(image, slide.labels, table, pixel_size_um)
 
 
@@ -157,7 +173,7 @@ def _debris(rng: np.random.Generator, slide: Slide) -> None:
             slide.pigment[where] += rng.uniform(0.03, 0.12) * spot
 
 
-def _photograph(rng: np.random.Generator, slide: Slide) -> np.ndarray:
+def _photograph(rng: np.random.Generator, slide: Slide, look: Look) -> np.ndarray:
     """Turn stain into light: absorption, lamp, lens, camera, compression."""
     shape = slide.shape
     _debris(rng, slide)
@@ -171,22 +187,28 @@ def _photograph(rng: np.random.Generator, slide: Slide) -> np.ndarray:
     }
     yy, xx = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j].astype(np.float32)
     cy, cx = rng.normal(0, 0.2, 2)
-    lamp = 1.025 - 0.055 * ((yy - cy) ** 2 + (xx - cx) ** 2) + 0.02 * rng.normal() * xx
+    lamp = 1.025 - look.vignette * ((yy - cy) ** 2 + (xx - cx) ** 2) + 0.02 * rng.normal() * xx
     light = np.empty((*shape, 3), np.float32)
     focus = rng.uniform(0.75, 0.95)
+    focus = focus if look.focus is None else look.focus
     for k, blur in enumerate((1.1, 1.0, 1.15)):
-        density = sum(np.float32(STAINS[name][k]) * plane for name, plane in planes.items())
-        plane = BACKGROUND[k] * lamp * np.exp(-density)
+        density = sum(
+            np.float32(STAINS[name][k] * look.strength.get(name, 1.0)) * plane
+            for name, plane in planes.items()
+        )
+        plane = look.background[k] * lamp * np.exp(-np.float32(look.tint[k]) * density)
         plane = ndi.gaussian_filter(plane, focus * blur)
         # Lateral color: red and blue images differ in size by half a pixel.
         move = rng.normal(0, 0.25, 2) + ((-0.3, 0.3), (0, 0), (0.35, -0.3))[k]
         light[..., k] = ndi.shift(plane, move, order=1, mode="nearest") if k != 1 else plane
-    light += rng.standard_normal(light.shape, dtype=np.float32) * (0.6 + 0.012 * light)
+    light += rng.standard_normal(light.shape, dtype=np.float32) * (
+        look.noise * (0.6 + 0.012 * light)
+    )
     light += 0.7 * smooth_noise(rng, shape, 0.9)[..., None]
-    return _compress(np.clip(light, 0, 255).round().astype(np.uint8))
+    return _compress(np.clip(light, 0, 255).round().astype(np.uint8), look.quality)
 
 
-def _compress(image: np.ndarray, quality: int = 93) -> np.ndarray:
+def _compress(image: np.ndarray, quality: int) -> np.ndarray:
     """Leave the faint blocks a camera's JPEG leaves."""
     memory = io.BytesIO()
     PillowImage.fromarray(image).save(memory, "JPEG", quality=quality, subsampling=2)

@@ -6,18 +6,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .smear_forms import FORMS, draw_forms
+
 STAGES = ("ring", "trophozoite", "schizont", "gametocyte")
 STAGE_WEIGHTS = (0.72, 0.2, 0.05, 0.03)
+WHITE_CELLS = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil")
+WHITE_WEIGHTS = (0.52, 0.28, 0.1, 0.06, 0.04)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """One object of the smear: what it is, its center ``(y, x)`` and radius in pixels."""
+    """One object of the smear: what it is, its center ``(y, x)`` and radius in pixels, a red cell's form."""
 
     kind: str
     center: tuple[float, float]
     radius: float
     stage: str = ""
+    form: str = "normal"
 
 
 class _Floor:
@@ -93,7 +98,7 @@ def _infect(
     ]
     chosen = rng.permutation(whole or np.arange(len(reds)))[:infected]
     for i, stage in zip(chosen, stages_for(rng, len(chosen))):
-        reds[int(i)] = replace(reds[int(i)], stage=stage)
+        reds[int(i)] = replace(reds[int(i)], stage=stage, form="normal")
     return reds
 
 
@@ -105,6 +110,8 @@ def lay_out(
     white_cells: int,
     platelets: int,
     pixel_size_um: float,
+    crowd: float = 0.22,
+    extra: np.random.Generator | None = None,
 ) -> list[Placed]:
     """Place white cells, red cells and platelets on one field.
 
@@ -118,6 +125,11 @@ def lay_out(
         Fraction of the red cells that carry parasites.
     pixel_size_um : float
         Micrometers per pixel; radii are drawn in micrometers.
+    crowd : float
+        Share of red cells that lie against or over another.
+    extra : numpy.random.Generator, optional
+        Draws forms of red cells, all kinds of white cells and clumps of platelets; without it red
+        cells are round and white cells come in three kinds.
 
     Returns
     -------
@@ -135,18 +147,27 @@ def lay_out(
                 break
         floor.add(y, x, radius)
         stage = ("neutrophil", "lymphocyte", "eosinophil")[i % 3]
+        if extra is not None:
+            stage = str(extra.choice(WHITE_CELLS, p=WHITE_WEIGHTS))
         placed.append(Placed("white cell", (y, x), radius, stage))
     radii = np.clip(rng.normal(3.55, 0.27, red_cells), 2.7, 4.3) / pixel_size_um
-    partner = rng.random(red_cells) < 0.22
+    partner = rng.random(red_cells) < crowd
+    forms = ["normal"] * red_cells if extra is None else draw_forms(extra, red_cells)
     reds: list[Placed] = []
-    for i, radius in enumerate(radii):
+    for i, (size, form) in enumerate(zip(radii, forms)):
+        radius = size * FORMS[form].size
         y, x = _draw_place(rng, floor, radius, shape, bool(partner[i]))
         floor.add(y, x, radius)
-        reds.append(Placed("red cell", (y, x), float(radius)))
+        reds.append(Placed("red cell", (y, x), float(radius), form=form))
     placed += _infect(rng, reds, shape, round(red_cells * infected_fraction))
-    for _ in range(platelets):
+    for k in range(platelets):
+        clump = extra is not None and k > 0 and extra.random() < 0.25
         radius = float(np.clip(rng.normal(1.1, 0.3), 0.6, 1.9)) / pixel_size_um
         y, x = _draw_place(rng, floor, radius, shape, False)
+        if clump:
+            angle, last = rng.uniform(0, 2 * np.pi), placed[-1]
+            reach = 1.7 * max(radius, last.radius)
+            y, x = last.center[0] + reach * np.sin(angle), last.center[1] + reach * np.cos(angle)
         floor.add(y, x, radius)
         placed.append(Placed("platelet", (y, x), radius))
     return placed

@@ -7,12 +7,13 @@ under a microscope. All lengths are in pixels; shapes are given relative to the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage as ndi
 
 from .noise import Outline, Window, offsets, smooth_noise, soft_step
+from .smear_forms import FORMS, bend, pallor
 from .smear_layout import Placed
 
 
@@ -53,24 +54,31 @@ def _blob(
 
 def draw_red_cell(rng: np.random.Generator, slide: Slide, cell: Placed, label: int) -> None:
     """Draw one red cell (crescent-shaped when it holds a gametocyte) and its parasites."""
-    crescent = cell.stage == "gametocyte"
+    crescent, form = cell.stage == "gametocyte", FORMS[cell.form]
     aspect = 1.0 + abs(rng.normal(0, 0.09)) + (rng.random() < 0.05) * rng.uniform(0.15, 0.6)
     rough = 0.016 + (rng.random() < 0.08) * 0.02
     outline = Outline.random(rng, cell.radius, 1.5 if crescent else aspect, rough)
-    window = offsets(cell.center, outline.reach(), slide.shape)
+    if form.aspect > 1:
+        outline = replace(outline, aspect=form.aspect * rng.uniform(0.9, 1.15))
+    window = offsets(
+        cell.center, int(1.6 * outline.reach()) if form.edge else outline.reach(), slide.shape
+    )
     if window is None:
         return
-    rho = outline.relative_radius(window.y, window.x)
+    rho = bend(rng, form, outline.relative_radius(window.y, window.x), window.y, window.x)
     edge = soft_step((1 - rho) * cell.radius, rng.uniform(1.2, 1.9))
-    depth = np.float32(rng.normal(1.0, 0.1))
+    depth = np.float32(rng.normal(1.0, 0.1) * form.dense)
     # Biconcave: a pale center of its own width and offset, thickest a little inside the rim.
-    pallor = np.clip(rng.normal(0.5, 0.22), 0.0, 0.92) * (0.4 if cell.stage else 1.0)
+    pale = np.clip(rng.normal(0.5, 0.22), 0.0, 0.92) * (0.4 if cell.stage else 1.0)
+    if cell.form != "normal":
+        pale = min(0.92, form.pallor * rng.uniform(0.45, 0.65))
     width = rng.uniform(0.3, 0.5)
     shift = rng.normal(0, 0.06, 2) * cell.radius
-    inner = np.hypot(window.y - shift[0], window.x - shift[1]) / cell.radius
-    center = soft_step((width - inner) * cell.radius, cell.radius * rng.uniform(0.12, 0.22))
+    soft = rng.uniform(0.12, 0.22)
+    y, x = (window.y - shift[0]) / cell.radius, (window.x - shift[1]) / cell.radius
+    center = pallor(rng, form, y, x, width, soft)
     rim = 0.16 * np.exp(-(((rho - 0.88) / 0.09) ** 2))
-    thickness = edge * (1 - pallor * center + rim) * depth
+    thickness = edge * (1 - pale * center + rim) * depth
     thickness *= 1 + 0.035 * slide.texture[window.where]
     # The bright line just outside the edge: light bent by the cell.
     thickness -= 0.10 * np.exp(-(((rho - 1.10) * cell.radius / 1.6) ** 2))
@@ -193,7 +201,12 @@ def _nucleus(
     if kind == "lymphocyte":
         body = Outline.random(rng, 0.8 * r, 1.08, 0.03, 5)
         return soft_step((1 - body.relative_radius(y - 0.05 * r, x + 0.06 * r)) * body.radius, 1.8)
-    lobes = 2 if kind == "eosinophil" else int(rng.integers(3, 5))
+    if kind == "monocyte":
+        # A kidney: a round mass with a bay.
+        body = Outline.random(rng, 0.72 * r, 1.25, 0.07, 5)
+        rho = np.maximum(body.relative_radius(y, x), 1.6 - np.hypot(y, x - 0.75 * r) / (0.42 * r))
+        return soft_step((1 - rho) * body.radius, 2.2)
+    lobes = 2 if kind in ("eosinophil", "basophil") else int(rng.integers(3, 5))
     start, span = rng.uniform(0, 2 * np.pi), (2.4 if lobes == 2 else rng.uniform(3.2, 4.4))
     angles = start + np.linspace(0, span, lobes)
     points = 0.42 * r * np.stack([np.sin(angles), np.cos(angles)], 1)
@@ -211,6 +224,16 @@ def _nucleus(
     return np.asarray(ndi.gaussian_filter(mass, 1.2))
 
 
+WHITE = {
+    "neutrophil": (0.48, 0.22, 0.3, 0.35),
+    "lymphocyte": (0.0, 0.75, 0.12, 0.35),
+    "monocyte": (0.12, 0.5, 0.22, 0.35),
+    "eosinophil": (1.0, 0.12, 0.3, 0.6),
+    "basophil": (0.25, 0.35, 0.3, 0.35),
+}
+"""Cytoplasm of each white cell: red and blue stain, roughness of the blue, of the red."""
+
+
 def draw_white_cell(rng: np.random.Generator, slide: Slide, cell: Placed) -> None:
     """Draw a white cell: granular cytoplasm and a lobed or round purple nucleus."""
     radius = cell.radius * (0.78 if cell.stage == "lymphocyte" else 1.0)
@@ -226,15 +249,15 @@ def draw_white_cell(rng: np.random.Generator, slide: Slide, cell: Placed) -> Non
     rest = body * (1 - nucleus)
     # Red cells never lie under a white cell in the plane of focus: it pushes them aside.
     slide.hemoglobin[window.where] *= 1 - 0.9 * body
-    red, blue = {"neutrophil": (0.48, 0.22), "lymphocyte": (0.0, 0.75), "eosinophil": (1.0, 0.12)}[
-        cell.stage
-    ]
-    rough = 0.12 if cell.stage == "lymphocyte" else 0.3
-    speckle = np.clip(1 + (0.6 if cell.stage == "eosinophil" else 0.35) * grain, 0.2, 3)
+    red, blue, rough, speck = WHITE[cell.stage]
+    speckle = np.clip(1 + speck * grain, 0.2, 3)
     slide.hemoglobin[window.where] += red * rest * speckle
     slide.cytoplasm[window.where] += blue * rest * np.clip(1 + rough * grain + 0.15 * coarse, 0, 3)
     chromatin = np.clip(1 + 0.13 * grain + 0.16 * coarse, 0.3, 2)
     slide.azure[window.where] += 0.72 * nucleus * chromatin
+    if cell.stage == "basophil":
+        # Dark granules over nucleus and cytoplasm alike.
+        slide.azure[window.where] += 0.7 * body * soft_step(grain - 0.55, 0.3)
     slide.cytoplasm[window.where] += 0.6 * nucleus
     slide.chromatin[window.where] += 0.22 * nucleus * chromatin
 
