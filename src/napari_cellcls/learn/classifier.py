@@ -24,20 +24,36 @@ def prepare_backend(precision: str = "float32") -> str:
     import keras
 
     backend = str(keras.backend.backend())
+    gpus = accelerators()
     if backend == "tensorflow":
         capable = _prepare_tensorflow()
     elif backend == "torch":
         import torch
 
-        capable = bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+        capable = bool(gpus and torch.cuda.is_bf16_supported())
     else:
-        gpus = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
         capable = bool(gpus)
         if len(gpus) > 1:
             keras.distribution.set_distribution(keras.distribution.DataParallel(devices=gpus))
     if precision == "auto" and capable:
         keras.config.set_dtype_policy("mixed_bfloat16")
     return backend
+
+
+def accelerators() -> list[str]:
+    """Return the names of the GPUs that the Keras backend of this process sees."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
+    if backend == "torch":
+        import torch
+
+        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
 
 
 def _prepare_tensorflow() -> bool:

@@ -19,7 +19,13 @@ from napari_cellcls.learn import balance
 from napari_cellcls.learn.augment import augment
 from napari_cellcls.learn.bank import draw
 from napari_cellcls.learn.checkpoint import Checkpoints
-from napari_cellcls.learn.classifier import as_float, build_classifier, logits_of, to_device
+from napari_cellcls.learn.classifier import (
+    accelerators,
+    as_float,
+    build_classifier,
+    logits_of,
+    to_device,
+)
 from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
 from napari_cellcls.learn.losses import better, counted_scores, scores_of
 from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed, start
@@ -65,9 +71,9 @@ class Loop:
         total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
         _shorten_statistics(self.model, total)
         self.bank = bank
-        self.device_images = (
-            to_device(images) if bank is None and images.nbytes <= _ON_DEVICE else None
-        )
+        # A GPU gathers its batches itself; a processor reads them from the memory-mapped file.
+        on_gpu = bank is None and images.nbytes <= _ON_DEVICE and accelerators()
+        self.device_images = to_device(images) if on_gpu else None
         self.average = [_copy(w.value) for w in self.model.weights] if self.spec.average else None
         self._begin_epoch()
         mark = fingerprint(images, labels, job, rows, self.val)

@@ -8,6 +8,7 @@ held out), ``model.cellpkg`` and ``run.json``. With a fold it is the folder ``fo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -289,11 +290,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prepare_backend()
         return score_folds(options.folder, options.work, sys.stdout)
     asked: list[int] = []
+    events = sys.stdout
     for number in (signal.SIGINT, signal.SIGTERM):
         # The first signal ends the training after this step, with a checkpoint.
         signal.signal(number, lambda n, _: asked.append(n))
-    prepare_backend("auto")
-    return train_command(options, sys.stdout, lambda: bool(asked))
+    # Events have stdout for themselves: what a library prints must not be taken for one.
+    with contextlib.redirect_stdout(sys.stderr):
+        prepare_backend("auto")
+        return train_command(options, events, lambda: bool(asked))
 
 
 if __name__ == "__main__":

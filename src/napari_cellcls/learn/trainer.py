@@ -1,7 +1,7 @@
 """Training a network: one Keras 3 loop for every backend, as a generator of progress.
 
-Images that fit live on the device once, batches are gathered and augmented there, so that a fast
-GPU is not kept waiting. Run it in a process of its own (``learn.process``), because a training
+Images that fit live on a GPU once, batches are gathered and augmented there, so that it is not kept
+waiting; on a processor they stay in their memory-mapped file. Run it in a process of its own (``learn.process``), because a training
 may be killed for memory.
 """
 
