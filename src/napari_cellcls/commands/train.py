@@ -82,7 +82,7 @@ def again(request: Any) -> str:
 def show(done: dict[str, Any]) -> None:
     """Say what came out of a training."""
     for name, value in done["metrics"].items():
-        text = f"{value:.4f}" if isinstance(value, float) else f"{value}"
+        text = f"{value:,.0f}" if name == "n" else f"{value:.4f}"
         console.say(f"  {name:<18}{text}")
     console.say(f"Weights in {done['weights']} (sha256 {done['sha256'][:8]})")
     console.say(f"Model in {done['model']}")
