@@ -210,3 +210,11 @@ def test_a_run_can_be_stopped_while_the_data_are_read(data: Path, tmp_path: Path
     toy.write_recipe(tmp_path / "toy.yaml")
     code, events = train(data, tmp_path / "toy.yaml", tmp_path / "run", stopped=lambda: True)
     assert code == 130 and [e["event"] for e in events] == ["stopped"]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(data: Path, tmp_path: Path) -> None:
+    toy.write_recipe(tmp_path / "toy.yaml")
+    (tmp_path / "run").write_text("a file")
+    code, events = train(data, tmp_path / "toy.yaml", tmp_path / "run")
+    assert (code, events[-1]["code"]) == (4, "RUN-WRITE")
+    assert "run" in events[-1]["path"] and "--out" in events[-1]["remedy"]

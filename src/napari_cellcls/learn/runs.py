@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from napari_cellcls.files import sha256, write_bytes
+from napari_cellcls.files import reason, sha256, write_bytes
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend
 from napari_cellcls.learn.job import Fitted, job_from, read_weights, write_weights
 from napari_cellcls.learn.reading import open_cells, split_of
@@ -29,7 +29,7 @@ from napari_cellcls.learn.recipe_files import find_recipe, read_content
 from napari_cellcls.learn.splits import Split
 from napari_cellcls.learn.steps import MemoryShort
 from napari_cellcls.learn.trainer import fit
-from napari_cellcls.vocabulary import CellClsError, DataError, Progress, Task, finish
+from napari_cellcls.vocabulary import CellClsError, DataError, Progress, Task, TaskError, finish
 
 _SAY_EVERY_S = 0.1
 WEIGHTS, SCORES, RUN, PACKAGE = "weights.safetensors", "scores.npz", "run.json", "model.cellpkg"
@@ -74,16 +74,19 @@ def train_command(
     except MemoryShort as error:
         say(event="memory", micro_batch=error.micro_batch, why=error.why)
         return 5
-    except CellClsError as error:
-        say(
-            event="error",
-            code=error.code,
-            what=error.what,
-            path=error.path,
-            why=error.why,
-            remedy=error.remedy,
+    except OSError as error:
+        refused: CellClsError = TaskError(
+            "A file of the run cannot be written.",
+            code="RUN-WRITE",
+            path=error.filename or options.out,
+            why=reason(error),
+            remedy="Make room or choose another folder with --out, then go on with --resume.",
         )
-        return 4
+    except CellClsError as error:
+        refused = error
+    said = {name: getattr(refused, name) for name in ("code", "what", "path", "why", "remedy")}
+    say(event="error", **said)
+    return 4
 
 
 def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -> int:
