@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ import pytest
 
 from napari_cellcls import cli
 from napari_cellcls.learn import evaluate as learned
+from napari_cellcls.learn.datasets import CellSet, open_dataset
+from napari_cellcls.vocabulary import finish
+from tests.learn import judged, toy
+from tests.models import make
 
 MODEL = "malaria-thin-smear"
 
@@ -99,3 +104,87 @@ def test_what_is_no_set_of_cells(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "[DATA-LAYOUT]" in said and "Copy" not in said and "sub-folder of images" in said
     assert evaluate(tmp_path / "gone") == 2
     assert "[DATA-MISSING]" in capsys.readouterr().err
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return judged.write_data(tmp_path / "cell_images")
+
+
+@pytest.fixture
+def cells(data: Path) -> CellSet:
+    return finish(open_dataset(data, size=toy.SIZE, classes=toy.CLASSES))
+
+
+def run_of(folder: Path, cells: CellSet, seed: int = 0) -> Path:
+    protocol = {"kind": "grouped", "folds": 2, "val": 0.2}
+    for fold in range(2):
+        sides = judged.by_patient(cells, fold)
+        judged.write_run(folder, cells, sides, fold=fold, seed=seed + fold, protocol=protocol)
+    return folder
+
+
+def random_run(folder: Path, cells: CellSet) -> Path:
+    order = np.random.default_rng(0).permutation(len(cells))
+    sides = {"training": order[:24], "validation": order[24:32], "test": order[32:]}
+    return judged.write_run(folder, cells, sides, seed=5, protocol={"kind": "random", "val": 0.2})
+
+
+def test_a_run_is_judged_compared_and_written(
+    tmp_path: Path, data: Path, cells: CellSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = run_of(tmp_path / "one", cells), run_of(tmp_path / "two", cells, seed=7)
+    shared, out = random_run(tmp_path / "random", cells), tmp_path / "out"
+    arguments = ["evaluate", one, "--data", data, "--compare", two, "--random-run", shared]
+    assert cli.main([*map(str, arguments), "--protocol", "grouped", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "Protocol: patient-disjoint 2-fold, 8 groups (patient)" in said
+    assert "Compared with Toy on the 48 images" in said and "a gap of" in said
+    assert "Without looking at the cells:" in said and "intensity histogram" in said
+    numbers = json.loads((out / "metrics.json").read_text())
+    assert numbers["n"] == 48 and numbers["comparison"]["n"] == 48
+    assert numbers["gap"]["random_n"] == 16 and numbers["groups_apart"] is True
+    assert numbers["accuracy_low"] <= numbers["accuracy"] <= numbers["accuracy_high"]
+    page = (out / "report.html").read_text()
+    assert page.startswith("<!doctype html>") and "Two models on the same images" in page
+    assert sorted(p.name for p in out.iterdir()) == ["metrics.json", "report.html"]
+
+
+def test_a_run_is_only_judged_by_its_own_protocol(
+    tmp_path: Path, data: Path, cells: CellSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, shared = run_of(tmp_path / "run", cells), random_run(tmp_path / "random", cells)
+    for folder, protocol in ((run, "random"), (run, "patient-5fold"), (shared, "grouped")):
+        arguments = ["evaluate", str(folder), "--data", str(data), "--protocol", protocol]
+        assert cli.main(arguments) == 4
+        said = capsys.readouterr().err
+        assert "[RUN-PROTOCOL]" in said and f"asked for {protocol}" in said
+    assert cli.main(["evaluate", str(shared), "--data", str(data), "--random-run", str(run)]) == 4
+    assert "[RUN-PROTOCOL]" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_run(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["evaluate", str(tmp_path / "empty"), "--data", str(data)]) == 4
+    assert "[RUN-MISSING]" in capsys.readouterr().err
+
+
+def test_a_model_of_three_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k, label in enumerate(("Alpha", "Beta", "Gamma")):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for i in range(4):
+            pixels = PIL.Image.fromarray(judged.texture(10 * k + i, 30))
+            pixels.save(tmp_path / "own" / label / f"{label}{i}.png")
+    classes = [
+        {"id": name.lower(), "name": name, "color": "#d55e00"}
+        for name in ("Alpha", "Beta", "Gamma")
+    ]
+    make.package(tmp_path / "three.cellpkg", classes=classes)
+    out = tmp_path / "numbers.json"
+    arguments = ["evaluate", str(tmp_path / "three.cellpkg"), "--data", str(tmp_path / "own")]
+    assert cli.main([*arguments, "--out", str(out)]) == 0
+    numbers = json.loads(out.read_text())
+    assert list(numbers["classes"]) == ["Alpha", "Beta", "Gamma"] and numbers["n"] == 12
+    assert np.array(numbers["confusion"]).sum() == 12 and not (tmp_path / "report.html").exists()

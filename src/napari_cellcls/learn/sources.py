@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from napari_cellcls.vocabulary import RGB_ROLES, DataError, ModelError, Progress
 SCORES, RUN, RECIPE, SPLIT, HISTORY, PACKAGE = (
     "scores.npz", "run.json", "recipe.yaml", "split.json", "history.jsonl", "model.cellpkg",
 )  # fmt: skip
+SIDES = ("training", "validation", "test")
+_SCORES = ("rows", "logits", "val_rows", "val_logits")
 _BATCH = 1024
 
 
@@ -69,19 +72,7 @@ def read_run(folder: Path) -> list[RunPart]:
     folders = _part_folders(folder)
     if not folders:
         raise _no_run(folder, "it holds no recipe.yaml of a training")
-    parts = []
-    for part in folders:
-        try:
-            about = json.loads((part / RUN).read_text(encoding="utf-8"))
-            sides = json.loads((part / SPLIT).read_text(encoding="utf-8"))
-            with np.load(part / SCORES, allow_pickle=False) as stored:
-                scores = {key: np.asarray(stored[key]) for key in ("rows", "logits", "val_rows", "val_logits")}  # fmt: skip
-            lines = (part / HISTORY).read_text(encoding="utf-8").splitlines() if (part / HISTORY).is_file() else []  # fmt: skip
-            history = [json.loads(line) for line in lines]
-        except (OSError, ValueError, KeyError) as error:
-            raise _no_run(part, reason(error)) from None
-        _check_scores(part, sides, scores)
-        parts.append(RunPart(part, about, read_recipe(part / RECIPE), sides, scores, history))
+    parts = [_read_part(part) for part in folders]
     parts = [p for p in parts if len(p.scores["rows"])]
     if not parts:
         raise DataError(
@@ -104,15 +95,31 @@ def read_run(folder: Path) -> list[RunPart]:
     return parts
 
 
-def _check_scores(folder: Path, sides: dict[str, Any], scores: dict[str, np.ndarray]) -> None:
+def _read_part(folder: Path) -> RunPart:
+    recipe = read_recipe(folder / RECIPE)
+    try:
+        about, sides = (json.loads((folder / name).read_text("utf-8")) for name in (RUN, SPLIT))
+        with np.load(folder / SCORES, allow_pickle=False) as stored:
+            scores = {key: np.asarray(stored[key]) for key in _SCORES}
+        lines = (folder / HISTORY).read_text("utf-8") if (folder / HISTORY).is_file() else ""
+        history = [json.loads(line) for line in lines.splitlines()]
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise _no_run(folder, reason(error)) from None
+    if not (isinstance(about, dict) and isinstance(sides, dict) and set(SIDES) <= set(sides)):
+        raise _no_run(folder, f"{RUN} and {SPLIT} do not say what was trained on")
     for side, rows, logits in (
         ("test", "rows", "logits"),
         ("validation", "val_rows", "val_logits"),
     ):
-        counts = (len(sides.get(side, ())), len(scores[rows]), len(scores[logits]))
-        if len(set(counts)) > 1 or "training" not in sides:
-            why = f"split.json names {counts[0]} {side} images, scores.npz has answers for {counts[2]}"
+        named, shape = len(sides[side]), (len(sides[side]), len(recipe.classes))
+        if scores[rows].shape != (named,) or scores[logits].shape != shape:
+            why = (
+                f"{SPLIT} names {named} {side} images, {SCORES} has answers {scores[logits].shape}"
+            )
             raise _no_run(folder, why)
+        if not np.isfinite(scores[logits]).all():
+            raise _no_run(folder, f"{SCORES} holds answers that are not numbers")
+    return RunPart(folder, about, recipe, sides, scores, history)
 
 
 def of_run(folder: Path, path: Path) -> Task[HeldOut]:
@@ -182,10 +189,15 @@ def _protocol(recipe: Recipe, data: CellSet, parts: list[RunPart]) -> str:
         if not known:
             return f"{shares}; nothing says which images belong together"
         return f"{shares}: images of one {group} on both sides, so this flatters the model"
-    how = {"grouped": folds, "stratified": "one stratified split", "hashed": "one split by hash"}
+    how = {
+        "grouped": folds,
+        "stratified": "stratified split",
+        "hashed": "split by hash",
+        "listed": "split by given lists",
+    }
     if not known:
-        return f"{how[plan.kind]} of single images: nothing says which belong together"
-    return f"{group}-disjoint {how[plan.kind]}, {len(np.unique(data.groups)):,} groups ({group})"
+        return f"{how.get(plan.kind, 'split')} of single images: nothing says which belong together"
+    return f"{group}-disjoint {how.get(plan.kind, 'split')}, {len(np.unique(data.groups)):,} groups ({group})"
 
 
 def of_model(package: ModelPackage, path: Path, *, engine: str, device: str) -> Task[HeldOut]:

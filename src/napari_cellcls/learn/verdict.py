@@ -48,7 +48,8 @@ class Report:
     temperature : float
         Fitted on all held-out logits: for a model trained on all data.
     worst : tuple of (str, int, float)
-        Groups with the lowest accuracy: name, images, accuracy (groups of 20 images or more).
+        Groups with the lowest accuracy (several labels: sample F1): name, images, value (groups of
+        20 images or more).
     logits : numpy.ndarray
         ``(N, K)`` held-out logits.
     held : HeldOut
@@ -113,7 +114,8 @@ class Report:
             lines.append(f"Specificity at 93 % sensitivity {number(found['specificity_at_93'])}")
         if self.worst:
             worst = ", ".join(f"{name} {value:.3f} of {n}" for name, n, value in self.worst)
-            lines.append(f"Lowest accuracy by group: {worst}")
+            what = "sample F1" if self.held.data.multi_label else "accuracy"
+            lines.append(f"Lowest {what} by group: {worst}")
         return lines
 
 
@@ -151,8 +153,11 @@ def judge(held: HeldOut, baselines: Sequence[Baseline] = (), *, resamples: int =
         rows |= {f"fold {f}": {**_rounded(found), "n": int(found["n"])} for f, found in folds.items()}  # fmt: skip
     beside = {b.name: {**_row(b.scored, resamples)[0], "words": b.words} for b in baselines}
     pooled |= _further(held, answers, samples, thresholds, beside)
-    worst = worst_groups(of, per_label=of.multi_label)
-    pooled["worst_groups"] = [{"group": g, "n": n, "accuracy": rounded(v)} for g, n, v in worst]
+    worst = worst_groups(of)
+    pooled["worst_groups"] = [
+        {"group": g, "n": n, ("sample_f1" if of.multi_label else "accuracy"): rounded(v)}
+        for g, n, v in worst
+    ]
     labels = held.truth if of.multi_label else held.truth.argmax(1)
     temperature = calibration.fit_temperature(held.logits, labels)
     return Report(pooled, rows, temperature, worst, held, answers, beside, thresholds, statement(held))  # fmt: skip
@@ -218,7 +223,8 @@ def class_rows(of: Scored, samples: intervals.Samples | None) -> list[Row]:
         row: Row = {"n": int(of.truth[:, k].sum()), "said": int(of.said[:, k].sum())}
         for name in metrics.PER_CLASS:
             interval = None if samples is None else intervals.limits(samples.classes[name][:, k])
-            low, high = interval or (None, None)
+            # A rate that no draw changes (no hit at all) has no interval that says anything.
+            low, high = interval if interval and interval[0] < interval[1] else (None, None)
             row |= {name: rounded(float(rates[name][k])), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}  # fmt: skip
         rows.append(row | {name: rounded(float(values[k])) for name, values in ranks.items()})
     return rows
@@ -231,14 +237,22 @@ def confusion(of: Scored) -> np.ndarray:
     return np.bincount(pairs, minlength=k * k).reshape(k, k)
 
 
-def worst_groups(of: Scored, *, per_label: bool = False) -> tuple[tuple[str, int, float], ...]:
-    """Return groups with the lowest accuracy: name, images, accuracy."""
-    right = (of.said == of.truth).mean(1) if per_label else (of.said & of.truth).any(1)
-    names, group = np.unique(of.groups, return_inverse=True)
-    n = np.bincount(group)
-    accuracy = np.bincount(group, weights=right) / n
-    order = [g for g in np.argsort(accuracy, kind="stable") if n[g] >= _GROUP_CELLS][:_WORST]
-    return tuple((str(names[g]), int(n[g]), float(accuracy[g])) for g in order)
+def worst_groups(of: Scored) -> tuple[tuple[str, int, float], ...]:
+    """Return groups with the lowest accuracy (several labels: sample F1): name, images, value."""
+    names, n, value = group_values(of)
+    order = [g for g in np.argsort(value, kind="stable") if n[g] >= _GROUP_CELLS][:_WORST]
+    return tuple(
+        (str(names[g]), int(n[g]), float(value[g])) for g in order if not np.isnan(value[g])
+    )
+
+
+def group_values(of: Scored) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return name, images, and accuracy (several labels: sample F1) of every group."""
+    each = metrics.image_f1(of) if of.multi_label else (of.said & of.truth).any(1).astype(float)
+    known = ~np.isnan(each)
+    names, group, n = np.unique(of.groups, return_inverse=True, return_counts=True)
+    total = np.bincount(group, weights=np.where(known, each, 0.0))
+    return names, n, metrics.divided(total, np.bincount(group, weights=known))
 
 
 def _mean_of_folds(

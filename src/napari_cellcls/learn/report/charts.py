@@ -115,16 +115,16 @@ def differences(rows: Sequence[tuple[str, float, tuple[float, float] | None]]) -
         return finish("Difference of the two models with 95 % intervals")
 
 
-def groups(accuracy: np.ndarray, size: np.ndarray, kind: str) -> str:
-    """Return the accuracy of every group by its number of images, as SVG."""
+def groups(value: np.ndarray, size: np.ndarray, kind: str, what: str) -> str:
+    """Return a number of every group by its number of images, as SVG."""
     with _canvas(5.6, 2.5) as (_, axes, finish):
         ax = axes[0]
-        ax.scatter(size, accuracy, s=16, color=ONE, alpha=0.6, linewidth=0)
-        ax.set(xlabel=f"images of the {kind}", ylabel="accuracy", ylim=(min(0.0, float(accuracy.min())) - 0.03, 1.03))  # fmt: skip
+        ax.scatter(size, value, s=16, color=ONE, alpha=0.6, linewidth=0)
+        ax.set(xlabel=f"images of the {kind}", ylabel=what, ylim=(-0.03, 1.03))  # fmt: skip
         if size.max() > 20 * max(1, size.min()):
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter("{x:,.0f}")
-        return finish(f"Accuracy of each {kind} beside its number of images")
+        return finish(f"{what[0].upper()}{what[1:]} of each {kind} beside its number of images")
 
 
 @contextmanager

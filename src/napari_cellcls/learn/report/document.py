@@ -10,7 +10,7 @@ from napari_cellcls.learn.comparison import Comparison, gap_in_words
 from napari_cellcls.learn.heldout import SHARED, UNKNOWN
 from napari_cellcls.learn.page import Section
 from napari_cellcls.learn.report import charts, pictures, tables
-from napari_cellcls.learn.verdict import Report
+from napari_cellcls.learn.verdict import Report, group_values
 from napari_cellcls.learn.wording import number
 
 _HEADLINES = {False: ("accuracy", "auc", "macro_f1", "ece"), True: ("macro_f1", "sample_f1", "average_precision", "accuracy")}  # fmt: skip
@@ -29,7 +29,11 @@ def html(report: Report, comparison: Comparison | None = None) -> str:
     held = report.held
     sections = [
         Section("What to make of it", _findings(report)),
-        Section("Numbers beside trivial answers", tables.numbers(report), report.statement),
+        Section(
+            "Numbers beside trivial answers",
+            tables.numbers(report),
+            report.statement.replace("In brackets", "Small below"),
+        ),
     ]
     if held.published:
         sections.append(Section("Beside what was published", tables.published(report)))
@@ -60,9 +64,12 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         interval = "" if low is None else f", {low:.3f} to {high:.3f}"
         value = "-" if found[name] is None else f"{found[name]:.3f}"
         facts.append((value, f"{tables.title(name)}{interval}"))
-    facts.append((f"{found['n']:,}", "images judged"))
-    if report.held.group_words:
-        facts.append((f"{found['groups']:,}", f"groups ({report.held.group_words})"))
+    groups = (
+        f" of {found['groups']:,} groups ({report.held.group_words})"
+        if report.held.group_words
+        else ""
+    )
+    facts.append((f"{found['n']:,}", f"images{groups}"))
     return facts
 
 
@@ -108,10 +115,10 @@ def _beside_trivial(report: Report) -> list[tuple[str, str]]:
 def _class_sections(report: Report) -> list[Section]:
     of = report.answers.scored
     sections = [
-        Section("Classes", tables.classes(report), "In brackets: 95 % intervals, as above.")
+        Section("Classes", tables.classes(report), "Small below: 95 % intervals, as above.")
     ]
     if not of.multi_label:
-        lead = "Rows: true class. Columns: what the model says. Darker: a larger share of the row."
+        lead = "Rows: true class. Columns: what the model says. Stronger color: a larger share of the row."
         sections.append(Section("Confusion matrix", tables.confusion(report), lead))
     if report.thresholds:
         on = report.held.tuned_on
@@ -159,10 +166,10 @@ def _groups(report: Report) -> list[Section]:
     sections = []
     folds = [(title, row) for title, row in report.rows.items() if title.startswith("fold ")]
     if held.group_words:
-        right = (of.said == of.truth).mean(1) if of.multi_label else (of.said & of.truth).any(1)
-        _, group = np.unique(of.groups, return_inverse=True)
-        size = np.bincount(group)
-        chart = charts.groups(np.bincount(group, weights=right) / size, size, held.group_words)
+        _, size, value = group_values(of)
+        known = ~np.isnan(value)
+        what = "sample F1" if of.multi_label else "accuracy"
+        chart = charts.groups(value[known], size[known], held.group_words, what)
         lowest = tables.worst(report) if report.worst else page.paragraph("No group has 20 images or more.", soft=True)  # fmt: skip
         body = page.panels([chart, lowest])
         lead = f"Whole groups ({held.group_words}) fail together, which is why the intervals draw them and not single images."
@@ -181,7 +188,7 @@ def _comparison(comparison: Comparison) -> list[Section]:
         if np.isfinite(comparison.differences[name][0])
     ]
     lead = (
-        f"First: {held.model}. Second: {second.held.model} ({second.held.protocol}). Differences are first minus "
+        f"First (1): {held.model}. Second (2): {second.held.model} ({second.held.protocol}). Differences are first minus "
         f"second on the {len(comparison.rows[0]):,} images both were judged on; where an interval leaves out zero, "
         "the two differ."
     )

@@ -56,9 +56,9 @@ def tiles(held: HeldOut, of: Scored, places: np.ndarray, second: Scored | None =
         name, group = str(held.names[place]), str(held.group_names[place])
         true = _names(held, np.flatnonzero(of.truth[place]))
         lines = [f"<small>true</small> {escape(true)}"]
-        lines += _said(held, of, place, "said" if second is None else "first")
+        lines += _said(held, of, place, "" if second is None else "1")
         if second is not None:
-            lines += _said(held, second, i, "second")
+            lines += _said(held, second, i, "2")
         shown = "" if group in name or not held.group_words else f" ({group})"
         where = f'<small title="{escape(name)}">{escape(_short(name) + shown)}</small>'
         picture = page.picture(_enlarged(crop), 1.0, f"{name}: {true}")
@@ -67,20 +67,21 @@ def tiles(held: HeldOut, of: Scored, places: np.ndarray, second: Scored | None =
 
 
 def _said(held: HeldOut, of: Scored, place: int, who: str) -> list[str]:
-    """Return what was said of an image, right and wrong labels marked by word and color."""
+    """Return what was said of an image, right and wrong labels marked by sign and color."""
     said, truth, p = of.said[place], of.truth[place], of.probabilities[place]
-    right, wrong, missed = (np.flatnonzero(m) for m in (said & truth, said & ~truth, ~said & truth))
+    head = f"<small>{who}</small> " if who else ""
     if not of.multi_label:
         k = int(p.argmax())
         mark, sign = ("yes", "✓") if truth[k] else ("no", "✗")
-        return [f'<small>{who}</small> <span class="{mark}">{sign} {escape(held.data.classes[k])}</span> {p[k]:.2f}']  # fmt: skip
-    lines = []
-    for mark, sign, found in (("yes", "✓", right), ("no", "✗", wrong), ("no", "missed", missed)):
-        if len(found):
-            lines.append(f'<span class="{mark}">{sign} {escape(_names(held, found))}</span>')
-    return (
-        [f"<small>{who}</small>", *(lines or ["nothing"])] if who != "said" or not lines else lines
-    )
+        name = escape(held.data.classes[k])
+        return [f'{head}<span class="{mark}">{sign} {name}</span> <small>{p[k]:.2f}</small>']
+    right, wrong, missed = (np.flatnonzero(m) for m in (said & truth, said & ~truth, ~said & truth))
+    lines = [
+        f'<span class="{mark}">{sign} {escape(_names(held, found))}</span>'
+        for mark, sign, found in (("yes", "✓", right), ("no", "✗", wrong), ("no", "missed", missed))
+        if len(found)
+    ] or ["no label said"]
+    return [head + lines[0], *lines[1:]]
 
 
 def _names(held: HeldOut, classes: np.ndarray | Sequence[int]) -> str:

@@ -132,10 +132,11 @@ def thresholds(report: Report) -> str:
 
 
 def worst(report: Report) -> str:
-    """Return the groups with the lowest accuracy."""
+    """Return the groups that the model knows least."""
     body = [[name, f"{n:,}", f"{value:.3f}"] for name, n, value in report.worst]
-    heads = [report.held.group_words.capitalize(), "images", "accuracy"]
-    return page.table(heads, body, caption="Lowest accuracy, of groups with 20 images or more", row_heads=True)  # fmt: skip
+    what = "sample F1" if report.held.data.multi_label else "accuracy"
+    heads = [report.held.group_words.capitalize(), "images", what]
+    return page.table(heads, body, caption=f"Lowest {what}, of groups with 20 images or more", row_heads=True)  # fmt: skip
 
 
 def compared(comparison: Comparison) -> str:
@@ -154,7 +155,8 @@ def compared(comparison: Comparison) -> str:
     ]
     table = page.table(["", "first", "second", "difference"], body, caption="Both models on the common images", row_heads=True)  # fmt: skip
     right = [[who, f"{n:,}"] for who, n in comparison.counts.items()]
-    return table + page.table(["Right", "images"], right, caption="Who is right", row_heads=True)
+    counts = page.table(["Right", "images"], right, caption="Who is right", row_heads=True)
+    return page.panels([table, counts])
 
 
 def disagreements(comparison: Comparison) -> str:
@@ -190,10 +192,10 @@ def definitions(report: Report) -> str:
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
-    """Return a number with its spread, and its interval below."""
+    """Return a number, and below it its interval and its spread over folds."""
     if name not in row:
         return ""
-    spread = row.get(f"{name}_sd")
-    text = number(row[name]) + (f" ± {spread:.3f}" if spread is not None else "")
-    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return text if low is None or row[name] is None else f"{text}\n{low:.3f} to {high:.3f}"
+    low, high, spread = (row.get(f"{name}{end}") for end in ("_low", "_high", "_sd"))
+    small = [] if low is None or row[name] is None else [f"{low:.3f} to {high:.3f}"]
+    small += [] if spread is None else [f"± {spread:.3f}"]
+    return "\n".join([number(row[name]), *([", ".join(small)] if small else [])])
