@@ -97,6 +97,11 @@ def test_a_stopped_run_goes_on_and_a_used_folder_is_refused(data: Path, tmp_path
     assert any(n.startswith("Goes on after") for e in events for n in e.get("notes", ()))
     code, straight = train(data, tmp_path / "toy.yaml", whole, 0)
     assert straight[-1]["sha256"] == events[-1]["sha256"]
+    before = (out / "fold0" / "recipe.yaml").read_bytes()
+    more = {"resume": True, "set": ["seed=5"]}
+    code, events = train(data, tmp_path / "toy.yaml", out, 0, **more)
+    assert (code, events[-1]["code"]) == (4, "RUN-CHANGED")
+    assert (out / "fold0" / "recipe.yaml").read_bytes() == before
 
 
 @pytest.mark.tensorflow

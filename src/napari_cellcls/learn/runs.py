@@ -107,10 +107,15 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
     say(event="data", counts=data.counts, groups=groups, notes=list(data.notes))
     split = finish(split_of(recipe, data, options.fold), show)
     say(event="notes", notes=list(split.notes))
-    _write_inputs(folder, content, job, data, split)
     batch = min(job.training.batch_size, len(split.train))
     micro = min(options.micro_batch or batch, batch)
     say(event="start", micro_batch=micro, batch=batch)
+
+    def begin(notes: list[str]) -> None:
+        # Not before: a folder whose run cannot be continued stays as it is.
+        _write_inputs(folder, content, job, data, split)
+        say(event="notes", notes=notes)
+
     task = fit(
         data.images,
         data.labels,
@@ -121,7 +126,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
         resume=options.resume,
         bank_folder=options.out / "bank",
         micro_batch=micro,
-        on_note=lambda note: say(event="notes", notes=[note]),
+        on_begin=begin,
     )
     fitted = _follow(task, say, stopped)
     if fitted is None:

@@ -28,7 +28,7 @@ def fit(
     resume: bool = False,
     bank_folder: Path | None = None,
     micro_batch: int | None = None,
-    on_note: Callable[[str], None] | None = None,
+    on_begin: Callable[[list[str]], None] | None = None,
 ) -> Task[Fitted]:
     """Train a network and return its weights; yields progress with the loss.
 
@@ -50,8 +50,8 @@ def fit(
         Where augmented versions are kept when ``training.versions`` asks for them.
     micro_batch : int, optional
         Cells computed at once; gradients are summed up to ``training.batch_size``.
-    on_note : callable, optional
-        Told what the training starts from, before its first step.
+    on_begin : callable, optional
+        Told what the training starts from, once, when a checkpoint to go on from is accepted.
 
     Raises
     ------
@@ -75,9 +75,8 @@ def fit(
     )  # fmt: skip
     total = loop.steps_total
     try:
-        if on_note is not None:
-            for note in loop.notes:
-                on_note(note)
+        if on_begin is not None:
+            on_begin(loop.notes)
         yield Progress(loop.steps_done, total, "starting")
         while not loop.finished:
             for loss in loop.run_epoch():
