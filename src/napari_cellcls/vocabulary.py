@@ -254,6 +254,8 @@ Frame: TypeAlias = Literal["box", "square", "window"]
 class CropSpec:
     """How a cell becomes a network input. Part of the model: training and use share it exactly.
 
+    Frames are whole pixels of the image, resampled bilinearly at half-pixel centers.
+
     Attributes
     ----------
     size : int
