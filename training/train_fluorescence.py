@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from training.multilabel import baselines, fit_temperature, fit_thresholds, report  # noqa: E402
 from training.simulate import fluorescence  # noqa: E402
-from training.simulate.crops import CropSet, collect  # noqa: E402
+from training.simulate.crops import CROP, CropSet, collect  # noqa: E402
 
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend  # noqa: E402
 from napari_cellcls.learn.job import Fitted, Job, write_weights  # noqa: E402
@@ -86,7 +86,13 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         changes = [f"simulation.cells.{k}={n}" for k, n in zip(("train", "val", "test"), counts)]
     if options.epochs:
         changes.append(f"phases.*.epochs={options.epochs}")
-    return read_recipe(options.recipe, changes)
+    recipe = read_recipe(options.recipe, changes)
+    if recipe.classes != fluorescence.PATTERNS or recipe.input.size != CROP.size:
+        raise ValueError(
+            f"{options.recipe} names {len(recipe.classes)} classes and {recipe.input.size} pixels; "
+            f"the simulator draws {len(fluorescence.PATTERNS)} on {CROP.size}"
+        )
+    return recipe
 
 
 def _check_disjoint(sides: dict[str, CropSet]) -> None:

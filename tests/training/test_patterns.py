@@ -199,7 +199,9 @@ def test_plasma_membrane_is_at_the_edge() -> None:
     for varied in (False, True):
         edge = um(layer(varied).edge)
         plane, cells = drawn("Plasma membrane", varied), layer(varied).cells > 0
-        assert plane[cells & (edge < 1)].mean() > 3 * plane[cells & (edge > 4)].mean()
+        # In varied fields folds may cover the whole cell.
+        least = 1.2 if varied else 3
+        assert plane[cells & (edge < 1)].mean() > least * plane[cells & (edge > 4)].mean()
 
 
 def test_folded_membrane_is_made_of_short_worms_near_the_edge() -> None:

@@ -49,7 +49,8 @@ def test_masks_labels_and_table_agree(seed: int, well: bool, varied: bool, mitos
     inside = field.nuclei > 0
     assert np.array_equal(field.nuclei[inside], field.cells[inside])
     for row in field.table.itertuples(index=False):
-        names = row[3].split("|")
+        names = [n for n in row[3].split("|") if n]
+        assert names or varied  # what the border hides is not labeled in varied fields
         assert names == list(dict.fromkeys(names))
         assert set(names) <= set(PATTERNS)
         assert ("Mitotic spindle" in names) <= (row.phase in ("metaphase", "anaphase"))
@@ -126,3 +127,18 @@ def test_expression_varies_between_cells() -> None:
 def test_impossible_shares_are_refused() -> None:
     with pytest.raises(ValueError, match=r"mitosis is a share from 0 to 1; received 1\.5"):
         simulate(mitosis=1.5)
+
+
+def test_a_label_is_left_out_where_its_structure_is_outside_of_the_image() -> None:
+    """Every Golgi that is labeled in a varied field has bright pixels inside its cell."""
+    dropped = 0
+    for seed in range(6):
+        field = fluorescence.simulate(
+            seed, (200, 200), 6, 0.3, labels=[("Golgi apparatus",)], varied=True
+        )
+        green = field.image[1].astype(float)
+        dropped += (field.table["class"] == "").sum()
+        for label in field.table.loc[field.table["class"] != "", "label"]:
+            own = green[field.cells == label]
+            assert own.max() > 2.5 * np.median(own)
+    assert dropped >= 1

@@ -193,7 +193,7 @@ def _draw_nuclei(
         radius = np.clip(rng.normal(6.6, 0.8), 4.8, 8.6) * px
         drawn = Outline.random(rng, radius, rng.uniform(1.08, 1.6), rng.uniform(0.015, 0.07), 4)
         outline = replace(drawn, angle=axes[i] + rng.normal(0, 0.35))
-        if extra is not None and extra.random() < 0.35:
+        if extra is not None and extra.random() < 0.5:
             # Cancer cells: nuclei with dents and lobes.
             lobed = extra.uniform(1.5, 4.0)
             outline = replace(outline, cosines=outline.cosines * lobed, sines=outline.sines * lobed)
@@ -290,7 +290,7 @@ def grow(
         Cells without a visible nucleus have been taken out; ids are 1..count.
     """
     px = 1.0 / pixel_size_um
-    scale = 1.0 if extra is None else float(extra.uniform(0.8, 1.3))
+    scale = 1.0 if extra is None else float(extra.uniform(0.7, 1.25))
     if centers is None:
         centers = _spread(rng, shape, n, 21 * px * scale, 3 * px)
     flow = rng.uniform(0, np.pi)

@@ -53,11 +53,18 @@ def tubules(rng: np.random.Generator, layer: Monolayer) -> tuple[Plane, Plane]:
         # Cell lines differ in how much of the array hangs on the organizing center.
         bound = np.arange(len(seeds.owner)) < len(radial)
         seeds = seeds.where(~bound | (layer.extra.random(len(bound)) < layer.vary(1, 0.15, 1)))
-    way = walk(rng, layer, seeds.where(~layer.mitotic[seeds.owner]), layer.vary(0.16, 0.08, 0.22))
+    seeds = seeds.where(~layer.mitotic[seeds.owner])
+    way = walk(rng, layer, seeds, layer.vary(0.16, 0.06, 0.2))
     lines = splat(way.points, layer.shape)
+    if layer.extra is not None:
+        # Bundles: some filaments are many times brighter; and the cell is thick beside the nucleus.
+        bundle = layer.extra.lognormal(-0.3, layer.vary(0, 0.2, 1.1), len(seeds.owner))
+        lines = splat(way.points, layer.shape, bundle[way.filament].astype(np.float32))
+        near = np.exp(-np.maximum(layer.rim, 0) / (layer.vary(4, 2, 6) * layer.px))
+        lines *= 0.6 + layer.vary(0, 0, 1.6) * near
     under = 1 - inside_nucleus(layer) * rng.uniform(0.35, 0.95, layer.count + 1)[layer.cells]
     haze = blur(lines, layer, 0.9)
-    plane = (0.26 * lines + layer.vary(0.22, 0.15, 0.6) * haze) * under.astype(np.float32)
+    plane = (0.26 * lines + layer.vary(0.22, 0.1, 0.5) * haze) * under.astype(np.float32)
     if layer.phases:
         around = 0.16 * height(layer) * layer.mitotic[layer.cells]
         plane = plane + spindle(rng, layer) + around + 1.2 * _bundles(layer, gap=True)

@@ -30,12 +30,11 @@ class Filaments:
 
 @dataclass(frozen=True)
 class Walk:
-    """Where filaments went: points ``(P, 2)``, owner of each, steps left to its end, heading ``(P, 2)``."""
+    """Where filaments went: points ``(P, 2)``, the filament of each, steps left to its end."""
 
     points: np.ndarray
-    owner: np.ndarray
+    filament: np.ndarray
     left: np.ndarray
-    heading: np.ndarray
 
 
 def walk(
@@ -64,7 +63,7 @@ def walk(
     left = np.ceil(seeds.length * layer.px / STEP).astype(int)
     which = np.arange(len(at))
     bend = wander * np.sqrt(STEP / layer.px)
-    spots, ids, headings = [], [], []
+    spots, ids = [], []
     while len(at):
         row, col = at[:, 0].astype(int), at[:, 1].astype(int)
         ok = (left > 0) & (row >= 0) & (row < rows) & (col >= 0) & (col < columns)
@@ -74,7 +73,6 @@ def walk(
             row, col = row[ok], col[ok]
         spots.append(at.copy())
         ids.append(which)
-        headings.append(heading)
         turn = rng.standard_normal(len(at), dtype=np.float32)[:, None] * bend
         side = np.stack([heading[:, 1], -heading[:, 0]], 1)
         near = np.clip(1 - layer.edge[row, col] / (keep_off * layer.px), 0, 1)
@@ -85,17 +83,12 @@ def walk(
         left = left - 1
     if not spots:
         none = np.empty((0, 2), np.float32)
-        return Walk(none, np.empty(0, int), np.empty(0, int), none)
+        return Walk(none, np.empty(0, int), np.empty(0, int))
     at_step = np.repeat(np.arange(len(spots)), [len(s) for s in spots])
     which = np.concatenate(ids)
     last = np.zeros(len(seeds.at), int)
     last[which] = at_step  # later steps come later: the last one stays
-    return Walk(
-        np.concatenate(spots),
-        seeds.owner[which],
-        last[which] - at_step,
-        np.concatenate(headings),
-    )
+    return Walk(np.concatenate(spots), which, last[which] - at_step)
 
 
 def trace(

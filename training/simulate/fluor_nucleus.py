@@ -44,7 +44,7 @@ def nuclear_bodies(rng: np.random.Generator, layer: Monolayer) -> Plane:
 def fibrillar_centers(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw a handful of crisp dots within each nucleolus, over a weak nucleolus."""
     where = inside_nucleus(layer) * (layer.nucleoli**3 + 1e-5)
-    points = dots(rng, layer, where, many(rng, layer, 5, 16), 0.2, 0.3)
+    points = dots(rng, layer, where, many(rng, layer, 4, 11), 0.2, 0.3)
     return points + 0.14 * layer.nucleoli + 0.06 * inside_nucleus(layer)
 
 

@@ -32,12 +32,17 @@ def reticulum(rng: np.random.Generator, layer: Monolayer) -> Plane:
     near = np.exp(-np.maximum(layer.rim, 0) / (4.5 * layer.px))
     flank = np.clip(layer.edge / (2.5 * layer.px), 0, 1)
     patch = 1 + 0.35 * smooth_noise(rng, layer.shape, 2.5 * layer.px)
-    body = flank * (0.16 + 0.84 * near) * (net + 0.3) * np.clip(patch, 0.2, 2)
+    if layer.extra is not None:
+        # Most of it on one side, where the Golgi is.
+        near = near * (0.5 + np.exp(-away_from(layer, layer.poles) / layer.vary(8, 5, 20)))
+    body = (
+        flank * (0.16 + 0.84 * near) * (net + layer.vary(0.3, 0.15, 0.6)) * np.clip(patch, 0.2, 2)
+    )
     nucleus = inside_nucleus(layer)
     envelope = np.exp(-((layer.rim / (0.4 * layer.px)) ** 2))
     # A dividing cell has no envelope.
     walled = (layer.cells > 0) & ~layer.mitotic[layer.cells]
-    return np.asarray(body * (1 - 0.8 * nucleus) + 0.35 * envelope * walled)
+    return np.asarray(body * (1 - 0.8 * nucleus) + layer.vary(0.35, 0.03, 0.35) * envelope * walled)
 
 
 def mitochondria(rng: np.random.Generator, layer: Monolayer) -> Plane:
@@ -62,8 +67,9 @@ def golgi(
     spread : tuple of float
         Least and greatest standard deviation of the heap, micrometers.
     """
-    owner = owners(layer, many(rng, layer, 14, 30))
-    at = layer.poles[owner] + rng.normal(0, rng.uniform(*spread) * layer.px, (len(owner), 2))
+    owner = owners(layer, many(rng, layer, 14, int(layer.vary(30, 30, 60))))
+    wide = rng.uniform(*spread) * layer.vary(1.0, 0.9, 2.2) * layer.px
+    at = layer.poles[owner] + rng.normal(0, wide, (len(owner), 2))
     out = at - layer.centers[owner]
     angle = np.arctan2(out[:, 0], out[:, 1]) + np.pi / 2 + rng.normal(0, 0.5, len(at))
     ribbons = trace(rng, layer, Filaments(at, angle, rng.uniform(0.8, 4.0, len(at)), owner), 0.5)
@@ -98,7 +104,7 @@ def endosomes(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw vesicles of very uneven brightness all over the cytoplasm, the large ones hollow."""
     where = (layer.rim > 0.5 * layer.px) * (0.35 + height(layer))
     early = dots(rng, layer, where, by_area(rng, layer, 60, 130), 0.2, 0.7)
-    at, _ = somewhere(rng, layer, where * (layer.edge > 1.5 * layer.px), many(rng, layer, 3, 10))
+    at, _ = somewhere(rng, layer, where * (layer.edge > 1.5 * layer.px), many(rng, layer, 0, 5))
     hollow = _rings(rng, layer, at, rng.uniform(0.45, 0.8, len(at)))
     return 0.8 * early + 0.9 * blur(hollow, layer, 0.14) + 0.05 * height(layer)
 
@@ -130,7 +136,7 @@ def aggresome(rng: np.random.Generator, layer: Monolayer) -> Plane:
     plane = np.zeros(layer.shape, np.float32)
     for i in range(1, layer.count + 1):
         out = layer.poles[i] - layer.centers[i]
-        size = rng.uniform(1.3, 2.4) * layer.px
+        size = rng.uniform(1.6, 3.0) * layer.px
         clump = Outline.random(rng, size, rng.uniform(1.0, 1.6), 0.12, 6)
         # As near to the nucleus as the clump's own size allows.
         place = layer.centers[i] + out * rng.uniform(0.88, 1.0)

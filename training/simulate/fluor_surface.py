@@ -16,7 +16,7 @@ def plasma_membrane(rng: np.random.Generator, layer: Monolayer) -> Plane:
     line = np.exp(-((layer.edge / (0.7 * layer.px)) ** 2)) * patch
     ruffle = np.clip(smooth_noise(rng, layer.shape, 0.25 * layer.px) - 0.9, 0, 2)
     zone = np.exp(-layer.edge / (2.0 * layer.px))
-    if layer.vary(0, 0, 1) > 0.4:
+    if layer.vary(0, 0, 1) > 0.3:
         return _microvilli(rng, layer) + layer.vary(0, 0, 0.4) * line * (layer.cells > 0)
     return (line + 0.7 * ruffle * zone + 0.09) * (layer.cells > 0)
 

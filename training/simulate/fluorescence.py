@@ -108,7 +108,8 @@ def simulate(
         Noise, blur, uneven light, bleed-through, compression.
     varied : bool
         Whether size and shape of cells and nuclei, expression, and the look of membrane, actin and
-        microtubules vary from field to field; off, all fields are of one plain kind.
+        microtubules vary from field to field; off, all fields are of one plain kind. Labels whose
+        structure lies outside of the image are then left out, and a cell may have none.
     mitosis : float
         Share of cells that divide beyond those whose labels ask for it, 0..1.
     centers : numpy.ndarray, optional
@@ -139,7 +140,8 @@ def simulate(
     if one_protein and wanted:
         wanted = well_labels(division, wanted[0], layer.count)
     layer, wanted = _divided(division, layer, wanted, mitosis)
-    light = expose(rng, layer, _paint(rng, layer, wanted), optics)
+    planes, wanted = _paint(rng, layer, wanted)
+    light = expose(rng, layer, planes, optics)
     image = record(rng, light, bits, optics, guard=layer.vary(0, 0.2, 0.6))
     return FluorescenceField(
         image, layer.cells, layer.nuclei, _truth(layer, wanted), pixel_size_um, bits
@@ -174,8 +176,11 @@ def _truth(layer: Monolayer, wanted: Sequence[Labels]) -> pd.DataFrame:
     )
 
 
-def _paint(rng: np.random.Generator, layer: Monolayer, wanted: Sequence[Labels]) -> list[Plane]:
-    """Return the four clean planes, structures near 1."""
+def _paint(
+    rng: np.random.Generator, layer: Monolayer, wanted: Sequence[Labels]
+) -> tuple[list[Plane], list[Labels]]:
+    """Return the four clean planes, structures near 1, and the labels that can be seen in them."""
+    hidden: set[tuple[int, str]] = set()
     (red, comets), net = tubules(rng, layer), reticulum(rng, layer)
     shared = {"Microtubules": red, "Endoplasmic reticulum": net, "Microtubule ends": comets}
     body = height(layer)
@@ -189,5 +194,11 @@ def _paint(rng: np.random.Generator, layer: Monolayer, wanted: Sequence[Labels])
                 alone = len(names) == 1
                 weight[i] = rng.lognormal(0, uneven) * (1 if alone else rng.uniform(0.55, 1.0))
         plane = shared.get(name)
-        green += weight[layer.cells] * (STRUCTURES[name](rng, layer) if plane is None else plane)
-    return [red + 0.05 * body, green, chromatin(rng, layer), net + 0.05 * body]
+        plane = STRUCTURES[name](rng, layer) if plane is None else plane
+        green += weight[layer.cells] * plane
+        if layer.extra is not None:
+            # A cell that the border of the image cuts may have its Golgi on the other side.
+            seen = np.bincount(layer.cells[plane > 0.3], minlength=layer.count + 1) >= 3
+            hidden |= {(i, name) for i in np.flatnonzero(~seen).tolist()}
+    shown = [tuple(n for n in t if (i, n) not in hidden) for i, t in enumerate(wanted, start=1)]
+    return [red + 0.05 * body, green, chromatin(rng, layer), net + 0.05 * body], shown

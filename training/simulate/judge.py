@@ -78,7 +78,7 @@ def pattern_cells(job: tuple[int, int]) -> tuple[np.ndarray, list[str], int]:
     pattern, number = job
     seed = 10_000_000 + BLOCK * pattern + number
     rng = np.random.default_rng((seed, 5))
-    edge, size_um = 336, float(rng.uniform(0.2, 0.34))
+    edge, size_um = 448, float(rng.uniform(0.2, 0.34))
     field = fluorescence.simulate(
         seed,
         (edge, edge),
@@ -91,7 +91,11 @@ def pattern_cells(job: tuple[int, int]) -> tuple[np.ndarray, list[str], int]:
         varied=True,
     )
     crops, names = cut_field(field, SIZE), field.table["class"].tolist()
-    wanted = [k for k, name in enumerate(names) if name == fluorescence.PATTERNS[pattern]]
+    border = np.concatenate([field.cells[[0, -1]].ravel(), field.cells[:, [0, -1]].ravel()])
+    whole = ~np.isin(field.table["label"], border)
+    wanted = [
+        k for k, name in enumerate(names) if name == fluorescence.PATTERNS[pattern] and whole[k]
+    ]
     return crops[wanted], [names[k] for k in wanted], number
 
 
@@ -126,7 +130,7 @@ def judge(features: np.ndarray, names: np.ndarray, held: np.ndarray) -> Judge:
     from sklearn.preprocessing import StandardScaler
 
     known = list(dict.fromkeys(names.tolist()))
-    parts = min(200, int((~held).sum()) - 1)
+    parts = min(200, int((~held).sum()) - 1, features.shape[1])
     model = make_pipeline(
         StandardScaler(),
         PCA(parts, random_state=0, svd_solver="randomized"),

@@ -113,7 +113,7 @@ def write_hpa(
         for kind, mask in (("cells", field.cells), ("nuclei", field.nuclei)):
             path = out / "masks" / f"{name}_{kind}.tif"
             tifffile.imwrite(path, mask.astype(np.uint16), compression="zlib")
-        names = {n for text in field.table["class"] for n in text.split("|")}
+        names = {n for text in field.table["class"] for n in text.split("|") if n}
         rows.append((name, _target(names)))
         cells += [(name, *row) for row in field.table.itertuples(index=False, name=None)]
     _write_csv(out / "train.csv", ("Id", "Target"), rows)
