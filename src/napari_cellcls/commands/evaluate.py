@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,7 +105,7 @@ def evaluate(
         return console.follow(task, "Evaluating")
 
     report = judged(model, protocol)
-    console.say(report.held.model, "bold")
+    console.say(f"{report.held.model}  {report.held.sha256[:8]}".rstrip(), "bold")
     console.say(report.text())
     compared = None if compare is None else _compared(report, judged(compare, protocol))
     if random_run is not None:
@@ -196,7 +197,8 @@ def held_out(
         raise
     if protocol is Protocol.patient_5fold:
         where = folds or Path("training/folds") / package.manifest.name.replace("-", "_")
-        return (yield from by_folds(where, data))
+        held = yield from by_folds(where, data)
+        return replace(held, model=package.manifest.label, sha256=package.sha256)
     if protocol in (Protocol.random, Protocol.grouped):
         raise DataError(
             "A model alone does not know what it was trained on.",

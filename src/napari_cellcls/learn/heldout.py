@@ -40,6 +40,8 @@ class HeldOut:
         Whether groups were kept apart, shared by training and test, or nothing is known.
     model : str
         Name of the model or run.
+    sha256 : str
+        Of its package, or of the weights of a run; "" when there are several.
     positive : int
         Index of the class that sensitivity is about, for two classes.
     train : mapping of int to numpy.ndarray
@@ -68,6 +70,7 @@ class HeldOut:
     protocol: str
     groups: str = UNKNOWN
     model: str = ""
+    sha256: str = ""
     positive: int = 0
     train: Mapping[int, np.ndarray] = field(default_factory=dict)
     val: Mapping[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)

@@ -28,7 +28,7 @@ h3{font-size:.95rem;margin:1rem 0 .3rem}p{margin:.3rem 0 .8rem;max-width:48rem}.
 .facts{display:flex;flex-wrap:wrap;gap:.7rem;margin:1.2rem 0}
 .fact{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.55rem .9rem;min-width:7rem}
 .fact b{display:block;font-size:1.3rem;line-height:1.2;font-variant-numeric:tabular-nums}
-.fact span{color:var(--soft);font-size:.8rem}
+.fact span{color:var(--soft);font-size:.8rem;white-space:pre-line}
 .finding{border-left:4px solid var(--line);background:var(--card);padding:.5rem .9rem;margin:.5rem 0;
 border-radius:0 6px 6px 0}.finding.stop{border-color:var(--bad)}.finding.look{border-color:var(--look)}
 .finding.good{border-color:var(--good)}.finding code{float:right;color:var(--soft);font-size:.75rem}
@@ -45,7 +45,7 @@ img{max-width:100%;display:block;border-radius:3px}svg text{fill:var(--soft);fon
 caption{text-align:left;color:var(--soft);font-size:.82rem;padding-bottom:.25rem}
 tbody th{color:var(--ink);font-size:.88rem;font-weight:500}td small,.tile small{color:var(--soft);font-size:.78rem}td small{white-space:nowrap}
 .tiles{display:flex;flex-wrap:wrap;gap:.7rem .6rem;align-items:flex-start}
-.tile{width:7.4rem;font-size:.78rem;line-height:1.3;overflow-wrap:anywhere}.tile img{margin-bottom:.2rem}
+.tile{width:8.6rem;font-size:.78rem;line-height:1.3;overflow-wrap:anywhere}.tile img{margin-bottom:.2rem}
 .tile .no{color:var(--bad)}.tile .yes{color:var(--good)}
 .matrix td,.matrix th{padding:.3rem .55rem;border:1px solid var(--line)}.matrix td{text-align:right}
 .chart{max-width:100%;height:auto}.chart text{fill:var(--soft)}

@@ -183,6 +183,7 @@ def _further(
     of, classes = answers.scored, held.data.classes
     found: Row = {
         "model": held.model,
+        "model_sha256": held.sha256 or None,
         "labels_per_image": "several" if of.multi_label else "one",
         "groups": len(np.unique(of.groups)),
         "group_kind": held.group_words or None,

@@ -61,11 +61,11 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     facts = []
     for name in _HEADLINES[report.held.data.multi_label]:
         low, high = found[f"{name}_low"], found[f"{name}_high"]
-        interval = "" if low is None else f", {low:.3f} to {high:.3f}"
+        interval = "" if low is None else f"\n{low:.3f} to {high:.3f}"
         value = "-" if found[name] is None else f"{found[name]:.3f}"
         facts.append((value, f"{tables.title(name)}{interval}"))
     groups = (
-        f" of {found['groups']:,} groups ({report.held.group_words})"
+        f"\nof {found['groups']:,} groups ({report.held.group_words})"
         if report.held.group_words
         else ""
     )

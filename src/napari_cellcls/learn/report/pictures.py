@@ -11,10 +11,10 @@ from napari_cellcls.learn import page
 from napari_cellcls.learn.heldout import HeldOut
 from napari_cellcls.learn.metrics import Scored
 
-SHOWN = 24
-_EDGE = 116
+SHOWN = 21
+_EDGE = 138
 _MOST_LABELS = 4
-_LONG = 30
+_LONG = 34
 
 
 def worst_mistakes(of: Scored, shown: int = SHOWN) -> np.ndarray:
