@@ -14,7 +14,7 @@ from napari_cellcls import cli
 from napari_cellcls.learn import evaluate as learned
 from napari_cellcls.learn.datasets import CellSet, open_dataset
 from napari_cellcls.vocabulary import finish
-from tests.learn import judged, toy
+from tests.learn import judged, sets, toy
 from tests.models import make
 
 MODEL = "malaria-thin-smear"
@@ -188,3 +188,32 @@ def test_a_model_of_three_classes(tmp_path: Path, capsys: pytest.CaptureFixture[
     numbers = json.loads(out.read_text())
     assert list(numbers["classes"]) == ["Alpha", "Beta", "Gamma"] and numbers["n"] == 12
     assert np.array(numbers["confusion"]).sum() == 12 and not (tmp_path / "report.html").exists()
+
+
+def test_one_model_of_a_run_on_all_images(
+    tmp_path: Path, data: Path, cells: CellSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(tmp_path / "run", cells)
+    arguments = ["--data", str(data), "--protocol", "all"]
+    (run / "fold0" / "model.cellpkg").touch()
+    assert cli.main(["evaluate", str(run), *arguments]) == 4
+    said = capsys.readouterr().err
+    assert "[RUN-PROTOCOL]" in said and str(run / "fold0" / "model.cellpkg") in said
+    classes = [{"id": name.lower(), "name": name, "color": "#d55e00"} for name in toy.CLASSES]
+    make.package(run / "fold0" / "model.cellpkg", classes=classes)
+    assert cli.main(["evaluate", str(run / "fold0"), *arguments]) == 0
+    assert "as shipped on all 48 images given" in capsys.readouterr().out
+
+
+def test_several_labels_for_a_model_of_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets.write_hpa(tmp_path / "hpa", {"1_a_A1_1": "0 1", "2_a_A1_1": "1", "3_a_A1_1": "0"})
+    names = ("Nucleoplasm", "Nuclear membrane")
+    classes = [{"id": f"c{k}", "name": name, "color": "#d55e00"} for k, name in enumerate(names)]
+    make.package(tmp_path / "one.cellpkg", classes=classes)
+    assert (
+        cli.main(["evaluate", str(tmp_path / "one.cellpkg"), "--data", str(tmp_path / "hpa")]) == 4
+    )
+    said = capsys.readouterr().err
+    assert "[DATA-LABEL]" in said and "the model gives one" in said

@@ -38,6 +38,7 @@ def test_every_promised_key_is_there(classes: int, several: bool) -> None:
     assert sum(row["n"] for row in found["classes"].values()) == report.held.truth.sum()
     assert set(found["baselines"]) >= {"most frequent class", "intensity histogram"}
     no_nan(found)
+    assert sum(row["n"] for row in found["folds"].values()) == 96
     assert "patient" in report.text() and "nan" not in report.text().replace("Nanny", "")
 
 

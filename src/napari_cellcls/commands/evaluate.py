@@ -187,8 +187,8 @@ def held_out(
         held = yield from sources.of_run(folder, data)
         _check_protocol(held, protocol, folder)
         return held
-    if folder.is_dir() and protocol is Protocol.all and (folder / sources.PACKAGE).is_file():
-        name = str(folder / sources.PACKAGE)
+    if protocol is Protocol.all and sources.is_run(folder):
+        name = str(_package_of(folder))
     try:
         package = registry.load(name)
     except ModelError:
@@ -214,6 +214,22 @@ def held_out(
             f"where several are of one patient. The protocol patient-5fold needs them. {GIVE_GROUPS}"
         )
     return held
+
+
+def _package_of(run: Path) -> Path:
+    """Return the package of a run, refused where only its folds have one each."""
+    from napari_cellcls.learn.sources import PACKAGE
+
+    found = sorted(run.glob(f"fold*/{PACKAGE}"))
+    if (run / PACKAGE).is_file() or not found:
+        return run / PACKAGE
+    raise DataError(
+        "This run has no model of its own, only one for each fold.",
+        code="RUN-PROTOCOL",
+        path=run,
+        why=f"--protocol all judges one model on all images; there are {len(found)}",
+        remedy=f"Give one of them, such as {found[0]}, or leave --protocol out to join the folds.",
+    )
 
 
 def _check_protocol(held: HeldOut, protocol: Protocol | None, folder: Path) -> None:

@@ -220,6 +220,14 @@ def of_model(package: ModelPackage, path: Path, *, engine: str, device: str) -> 
         normalization=manifest.normalization, frame="square" if manifest.crop.frame == "square" else "box",
         margin=manifest.crop.margin,
     )  # fmt: skip
+    if data.multi_label and not manifest.multi_label:
+        raise DataError(
+            "The images have several labels each, but the model gives one.",
+            code="DATA-LABEL",
+            path=path,
+            why=f"{manifest.label}; layout: {data.layout}",
+            remedy="Evaluate a model of several labels, or images with one label each.",
+        )
     parts = []
     with runtime.open_engine(package, engine=engine, device=device) as opened:
         for start in range(0, len(data), _BATCH):

@@ -150,7 +150,9 @@ def judge(held: HeldOut, baselines: Sequence[Baseline] = (), *, resamples: int =
         rows[title] = {"protocol": f"{held.protocol}; {title}", **_row(of.take(held.clean), resamples)[0]}  # fmt: skip
         pooled["accuracy_clean"], pooled["auc_clean"] = rows[title]["accuracy"], rows[title]["auc"]
     if len(folds) > 1:
-        rows |= {f"fold {f}": {**_rounded(found), "n": int(found["n"])} for f, found in folds.items()}  # fmt: skip
+        # Not rounded: a table rounds once, to the digits it shows.
+        rows |= {f"fold {f}": _defined(found) for f, found in folds.items()}
+        pooled["folds"] = {str(f): {**_rounded(found), "n": int(found["n"])} for f, found in folds.items()}  # fmt: skip
     beside = {b.name: {**_row(b.scored, resamples)[0], "words": b.words} for b in baselines}
     pooled |= _further(held, answers, samples, thresholds, beside)
     worst = worst_groups(of)
@@ -277,6 +279,10 @@ def _fold_keys(mean: Row, names: Iterable[str]) -> Row:
         found |= {f"{name}_fold_mean{end}": mean[f"{name}{end}"] for end in ("", "_low", "_high")}
         found[f"{name}_fold_sd"] = mean[f"{name}_sd"]
     return found
+
+
+def _defined(values: Mapping[str, float]) -> Row:
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _rounded(values: Mapping[str, float]) -> Row:

@@ -65,7 +65,9 @@ def numbers(report: Report) -> str:
 
 def rows(found: Mapping[str, Mapping[str, Any]], shown: Sequence[str], caption: str) -> str:
     """Return rows of numbers as a table."""
-    body = [[name, *(_cell(row, n) for n in shown), f"{row['n']:,}"] for name, row in found.items()]
+    body = [
+        [name, *(_cell(row, n) for n in shown), f"{int(row['n']):,}"] for name, row in found.items()
+    ]
     return page.table(["", *map(title, shown), "Images"], body, caption=caption, row_heads=True)
 
 
