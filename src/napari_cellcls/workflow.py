@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.predict import Predictions
 
-Method = Literal["smear", "fluorescence", "whole"]
-METHODS: tuple[Method, ...] = ("smear", "fluorescence", "whole")
+Method = Literal["smear", "blood", "fluorescence", "whole"]
+METHODS: tuple[Method, ...] = ("smear", "blood", "fluorescence", "whole")
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,47 @@ def test_a_purple_cell_is_rejected() -> None:
     assert cells.labels[300, 200] == 0 and len(cells) == 20
 
 
+def all_blood() -> np.ndarray:
+    """Draw twenty red cells, one white cell, one free platelet and one dark gray speck."""
+    data = smear((340, 340), grid(4, 5)).astype(float)
+    y, x = np.mgrid[:340, :340]
+    data[:, np.hypot(y - 300, x - 200) < 28] = np.array([90, 40, 170])[:, None]
+    data[:, np.hypot(y - 300, x - 60) < 5] = np.array([140, 110, 190])[:, None]
+    data[:, np.hypot(y - 300, x - 100) < 5] = np.array([110, 105, 105])[:, None]
+    return data.astype(np.uint8)
+
+
+def test_blood_takes_white_cells_and_platelets_as_cells() -> None:
+    image = Image(all_blood(), RGB, "s", True)
+    red, blood = (finish(find_cells(image, method)) for method in ("smear", "blood"))
+    assert (len(red), len(blood)) == (20, 22)
+    assert blood.method == "blood" and blood.rejected is not None
+    assert "white cell" not in blood.rejected.counts() and "platelet" not in blood.rejected.counts()
+    # Red cells keep their outlines and numbers; the others come after them.
+    np.testing.assert_array_equal(np.where(blood.labels > 20, 0, blood.labels), red.labels)
+    white, platelet = int(blood.labels[300, 200]), int(blood.labels[300, 60])
+    assert {white, platelet} == {21, 22} and blood.labels[300, 100] == 0
+    area = blood.table.set_index("label")["area_px"]
+    assert area[white] > 2000 and 60 < area[platelet] < 200
+    assert not (blood.rejected.labels.astype(bool) & (blood.labels > 0)).any()
+
+
+def test_blood_by_tiles_gives_the_same_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = finish(find_cells(Image(all_blood(), RGB, "s", True), "blood"))
+    monkeypatch.setattr(segment, "_CORE", 150)
+    lazy = Image(da.from_array(all_blood(), chunks=(3, 150, 200)), RGB, "s", True)
+    tiled = finish(find_cells(lazy, "blood"))
+    assert len(whole) == 22
+    np.testing.assert_array_equal(tiled.labels > 0, whole.labels > 0)
+
+
+def test_no_blood_cell_is_said_in_words() -> None:
+    blank = Image(np.full((3, 120, 120), 200, np.uint8), RGB, "s", True)
+    cells = finish(find_cells(blank, "blood"))
+    assert len(cells) == 0 and cells.method == "blood"
+    assert cells.notes[-1].startswith("no cells found: ")
+
+
 def test_tiles_give_the_same_cells_as_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     data = smear((420, 420), grid(6, 6))
     whole = finish(find_cells(Image(data, RGB, "s", True), "smear"))
@@ -93,7 +134,7 @@ def test_a_cut_out_cell_and_fluorescence_are_no_smear_and_say_so() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (7, 3)])
 def test_tiny_images_are_no_error(shape: tuple[int, int]) -> None:
-    for method in ("smear", "fluorescence", "whole"):
+    for method in ("smear", "blood", "fluorescence", "whole"):
         finish(find_cells(Image(np.ones((1, *shape), np.uint8), (Channel("x"),), "n"), method))  # type: ignore[arg-type]
 
 

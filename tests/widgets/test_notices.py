@@ -53,6 +53,18 @@ def test_a_model_for_other_images_says_so() -> None:
     assert "made for blood smears" in texts(session)
 
 
+def test_red_cells_alone_and_all_blood_cells_are_told_apart() -> None:
+    session = session_of()
+    session.set_method("blood")
+    assert "this model knows only red cells" in texts(session)
+    manifest = session.manifest
+    assert manifest is not None
+    session.set_model(manifest.model_copy(update={"cells": "blood"}))
+    assert "only red cells" not in texts(session)
+    session.set_method("smear")
+    assert "choose “Find: all blood cells”" in texts(session)
+
+
 def test_no_cells_found_says_why() -> None:
     session = session_of()
     empty = cells_of(squares((1,)))

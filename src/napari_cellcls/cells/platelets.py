@@ -1,4 +1,4 @@
-"""Cuts platelets off the red cells they touch.
+"""Cuts platelets off the red cells they touch, and finds those that lie free.
 
 A platelet at the side of a cell has glass around it and becomes an object of its own. A parasite,
 or a platelet inside the outline of a cell, has none and stays part of the cell.
@@ -16,6 +16,10 @@ _LEAST_REST = 0.12
 # Where around a platelet glass is looked for (in diameters), and how much of it is needed.
 _AROUND = (0.07, 0.15)
 _PROTRUDES = 0.4
+# A free platelet: red over blue (in units of the density of red cells) at its edge and in its middle,
+# and its area in units of a red cell's.
+_EDGE, _MIDDLE = 0.4, 0.9
+_LEAST, _MOST = 0.012, 0.45
 
 
 def cut_platelets(labels: np.ndarray, purple: np.ndarray, wide: float) -> tuple[np.ndarray, int]:
@@ -64,6 +68,42 @@ def cut_platelets(labels: np.ndarray, purple: np.ndarray, wide: float) -> tuple[
     halved = np.unique(labels[part])
     labels = np.where(part, number[nearest], labels)
     return _largest_pieces(labels, halved), first
+
+
+def free_platelets(labels: np.ndarray, excess: np.ndarray, wide: float) -> tuple[np.ndarray, int]:
+    """Add the platelets that are too small or too pale to be seen as objects.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        ``(Y, X)`` int32 objects.
+    excess : numpy.ndarray
+        ``(Y, X)`` optical density in red light beyond that in blue light, in units of the density
+        of red cells.
+    wide : float
+        Diameter of a red cell in pixels.
+
+    Returns
+    -------
+    labels : numpy.ndarray
+        ``(Y, X)`` int32; new objects come after those that were there.
+    count : int
+        How many were added.
+    """
+    cell = np.pi * wide**2 / 4
+    free = labels == 0
+    # Opened, so that the rim of a white cell outside its outline is none.
+    spots, count = ndi.label(ndi.binary_opening((excess > _EDGE) & free))
+    if count == 0:
+        return labels, 0
+    area = np.bincount(spots.ravel(), minlength=count + 1)
+    middle = ndi.maximum(excess, spots, np.arange(count + 1))
+    kept = (area > _LEAST * cell) & (area < _MOST * cell) & (middle > _MIDDLE)
+    kept[0] = False
+    number = np.where(kept, int(labels.max()) + np.cumsum(kept), 0).astype(np.int32)
+    found = number[spots]
+    around = ndi.grey_dilation(found, footprint=ndi.generate_binary_structure(2, 1))
+    return np.where(free, around, labels).astype(np.int32), int(kept.sum())
 
 
 def _largest_pieces(labels: np.ndarray, which: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from napari_cellcls.cells.table import measure
 from napari_cellcls.images.image import Image
 from napari_cellcls.vocabulary import COLUMNS, CellsError, Progress, Task
 
-Method = Literal["smear", "fluorescence", "whole"]
+Method = Literal["smear", "blood", "fluorescence", "whole"]
 
 _CORE = 512
 _LEAST_EDGE = 16
@@ -33,9 +33,10 @@ def find_cells(
     ----------
     image : Image
         Read window by window; never more than one window and its halo at once.
-    method : {"smear", "fluorescence", "whole"}
+    method : {"smear", "blood", "fluorescence", "whole"}
         ``smear``: red cells of a stained blood smear; white cells, platelets, clumps and debris
-        go to ``Cells.rejected``. ``fluorescence``: nuclei, then whole cells around them.
+        go to ``Cells.rejected``. ``blood``: the same objects, but white cells and platelets
+        count as cells. ``fluorescence``: nuclei, then whole cells around them.
         ``whole``: the image is one cell (a ready crop); black corners are not part of it.
     nucleus, cell : int, optional
         Channels for ``fluorescence``; chosen by role when not given.
@@ -76,7 +77,7 @@ def find_cells(
         from napari_cellcls.cells.fluorescence import find_fluorescent_cells
 
         return find_fluorescent_cells(image, nucleus, cell, options.get("diameter"))
-    return _smear(image, options.get("diameter"))
+    return _smear(image, method, options.get("diameter"))
 
 
 def _whole(image: Image) -> Task[Cells]:
@@ -100,24 +101,24 @@ def _black_corners(planes: np.ndarray) -> bool:
     return bool((corners == 0).all() and planes.any())
 
 
-def _smear(image: Image, diameter: float | None) -> Task[Cells]:
-    from napari_cellcls.cells.smear import REASONS, label_window, plan_smear
+def _smear(image: Image, method: Method, diameter: float | None) -> Task[Cells]:
+    from napari_cellcls.cells.smear import label_window, plan_smear
     from napari_cellcls.cells.tiles import find_by_tiles
 
     channels = _color_planes(image)
     yield Progress(0, 0, "measuring background, stain and cell size")
     if max(image.shape) <= _LARGEST_CROP and _black_corners(image.planes(channels)):
         why = "the image looks like one cell cut out on black; the method for that is whole"
-        return no_cells(image, "smear", f"no cells found: {why}")
+        return no_cells(image, method, f"no cells found: {why}")
     sight = overview(image, channels)
     corner, patch = choose_patch(image, channels, sight[1], dark=True)
     plan = plan_smear(_scaled(image, sight), _scaled(image, patch), corner, image.shape, diameter)
     if isinstance(plan, str):
-        return no_cells(image, "smear", f"no cells found: {plan}")
+        return no_cells(image, method, f"no cells found: {plan}")
 
     def find(y0: int, x0: int, y1: int, x1: int) -> tuple[np.ndarray, np.ndarray]:
         rgb = _scaled(image, image.planes(channels, (slice(y0, y1), slice(x0, x1))))
-        return label_window(rgb, y0, x0, plan)
+        return label_window(rgb, y0, x0, plan, platelets=method == "blood")
 
     labels, kinds = yield from find_by_tiles(
         find,
@@ -127,15 +128,39 @@ def _smear(image: Image, diameter: float | None) -> Task[Cells]:
         grid=plan.step,
         slack=0.25 * plan.diameter,
     )
+    others = kinds[1]
+    if method == "blood":
+        others = _take_white_and_platelets(labels, others)
     table = measure(labels[0], image.pixel_size_um)
-    left = measure(labels[1])
-    c = COLUMNS
-    rejected = Rejected(labels[1], left[[c.label, c.y, c.x, c.area_px]].copy())
-    rejected.table["reason"] = [REASONS[int(kinds[1][k])] for k in left[c.label]]
     notes: tuple[str, ...] = ()
     if len(table) == 0:
-        notes = ("no cells found: nothing in the image looks like a red cell",)
-    return Cells(labels[0], table, "smear", rejected, notes)
+        what = "a red cell" if method == "smear" else "a cell of blood"
+        notes = (f"no cells found: nothing in the image looks like {what}",)
+    return Cells(labels[0], table, method, _rejected(labels[1], others), notes)
+
+
+def _take_white_and_platelets(labels: list[np.ndarray], kinds: np.ndarray) -> np.ndarray:
+    """Move white cells and platelets behind the red cells; return the kinds of what is left."""
+    from napari_cellcls.cells.smear import PLATELET, WHITE
+
+    taken = np.isin(kinds, (WHITE, PLATELET))
+    left = ~taken
+    left[0] = False
+    number = np.where(taken, int(labels[0].max()) + np.cumsum(taken), 0).astype(np.int32)
+    moved = number[labels[1]]
+    np.copyto(labels[0], moved, where=moved > 0)
+    labels[1] = np.where(left, np.cumsum(left), 0).astype(np.int32)[labels[1]]
+    return np.concatenate([kinds[:1], kinds[left]])
+
+
+def _rejected(labels: np.ndarray, kinds: np.ndarray) -> Rejected:
+    from napari_cellcls.cells.smear import REASONS
+
+    c = COLUMNS
+    found = measure(labels)
+    table = found[[c.label, c.y, c.x, c.area_px]].copy()
+    table["reason"] = [REASONS[int(kinds[k])] for k in table[c.label]]
+    return Rejected(labels, table)
 
 
 def _too_small(image: Image, method: str) -> Task[Cells]:

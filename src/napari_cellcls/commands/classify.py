@@ -22,6 +22,7 @@ class FinderName(StrEnum):
     """Ways to find cells."""
 
     smear = "smear"
+    blood = "blood"
     fluorescence = "fluorescence"
     whole = "whole"
 

@@ -13,7 +13,7 @@ from napari_cellcls.vocabulary import CellsError, ChannelError, ModelError
 if TYPE_CHECKING:
     from napari_cellcls.images.image import Image
 
-Finder = Literal["smear", "fluorescence", "whole"]
+Finder = Literal["smear", "blood", "fluorescence", "whole"]
 
 SMEAR_MODEL = "malaria-thin-smear"
 FLUORESCENCE_MODEL = "hpa-localization"
@@ -45,7 +45,7 @@ class Options:
         Name or path of a package.
     labels : Path or None
         Label image, or a folder of label images with the stems of the images.
-    find : {"smear", "fluorescence", "whole"} or None
+    find : {"smear", "blood", "fluorescence", "whole"} or None
         How to find cells when there are no labels; by default as the model suggests.
     channels : mapping of str to str or int
         Role -> channel name or index.

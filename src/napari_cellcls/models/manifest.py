@@ -161,7 +161,7 @@ class Manifest(_Part):
     crop: CropSpec
     normalization: Normalization = Normalization()
     pixel_size_um: tuple[_Finite, _Finite] | None = None
-    cells: Literal["smear", "fluorescence", "whole"] = "fluorescence"
+    cells: Literal["smear", "blood", "fluorescence", "whole"] = "fluorescence"
     temperature: Annotated[float, Field(gt=0.01, lt=100)] = 1.0
     thresholds: Annotated[tuple[_Fraction, ...], Field(max_length=1000)] | None = None
     metrics: Metrics = Metrics()

@@ -60,7 +60,7 @@ class Controller(QObject):
         inputs, run = self.view.inputs, self.view.run
         inputs.image_picked.connect(self.use_image)
         inputs.cells_picked.connect(self.use_cells)
-        inputs.model_picked.connect(self.use_model)
+        inputs.model_picked.connect(self.pick_model)
         inputs.engine_picked.connect(self.use_engine)
         inputs.find_asked.connect(self.find_cells)
         self.view.channels.changed.connect(self.session.set_overrides)
@@ -187,6 +187,13 @@ class Controller(QObject):
         if entry is not None:
             self.session.set_model(entry.manifest, name=path)
             self.view.inputs.model.select(path)
+
+    def pick_model(self, path: str) -> None:
+        """Use the model picked, and find what it classifies: red cells, or all cells of blood."""
+        self.use_model(path)
+        wanted, method = self.session.manifest, self.session.method
+        if wanted is not None and {wanted.cells, method} == {"smear", "blood"}:
+            self.use_cells(wanted.cells)
 
     def use_engine(self, engine_and_device: tuple[str, str]) -> None:
         """Compute with another engine or device."""

@@ -20,6 +20,10 @@ METHOD_TEXTS: dict[Method, tuple[str, str]] = {
         "Find: blood smear",
         "Red cells of a stained smear; white cells, platelets and clumps are left out",
     ),
+    "blood": (
+        "Find: all blood cells",
+        "Red cells, white cells and platelets of a stained smear; clumps and debris are left out",
+    ),
     "fluorescence": (
         "Find: fluorescence",
         "Nuclei, then whole cells from a cell channel or by expansion",

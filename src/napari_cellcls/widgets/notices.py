@@ -94,9 +94,21 @@ def _unlike(session: Session) -> list[Notice]:
         or session.mapping_error is not None
     ):
         return []
+    if (manifest.cells, session.method) == ("blood", "smear"):
+        return [
+            ("warning", "White cells and platelets are left out: choose “Find: all blood cells”.")
+        ]
+    if (manifest.cells, session.method) == ("smear", "blood"):
+        return [
+            (
+                "warning",
+                "White cells and platelets are found too, and this model knows only red cells.",
+            )
+        ]
     if manifest.cells != session.method and session.method != "whole":
         made_for = {
             "smear": "blood smears",
+            "blood": "blood smears",
             "fluorescence": "fluorescence images",
             "whole": "ready crops",
         }
