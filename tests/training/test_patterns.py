@@ -97,8 +97,8 @@ def test_cytoplasmic_patterns_are_outside_the_nucleus(name: str, varied: bool) -
     plane = drawn(name, varied)
     body = (layer(varied).cells > 0) & ~nucleus
     assert share(name, ~nucleus, varied) > 0.6
-    # Brighter than the nucleus by far; actin passes above and below it, rods may be inside.
-    if name not in ("Actin filaments", "Rods & rings"):
+    # Brighter than the nucleus by far; but actin and membrane pass above it, rods may be inside.
+    if name not in ("Actin filaments", "Rods & rings", "Plasma membrane"):
         assert np.percentile(plane[body], 99) > 1.3 * np.percentile(plane[nucleus], 99)
 
 

@@ -68,12 +68,16 @@ def golgi(
         Least and greatest standard deviation of the heap, micrometers.
     """
     owner = owners(layer, many(rng, layer, 14, int(layer.vary(30, 30, 60))))
-    wide = rng.uniform(*spread) * layer.vary(1.0, 0.9, 2.2) * layer.px
+    wide = rng.uniform(*spread) * layer.vary(1.0, 1.1, 2.4) * layer.px
     at = layer.poles[owner] + rng.normal(0, wide, (len(owner), 2))
     out = at - layer.centers[owner]
     angle = np.arctan2(out[:, 0], out[:, 1]) + np.pi / 2 + rng.normal(0, 0.5, len(at))
     ribbons = trace(rng, layer, Filaments(at, angle, rng.uniform(0.8, 4.0, len(at)), owner), 0.5)
-    return 1.5 * blur(ribbons, layer, 0.24) * (1 - 0.88 * inside_nucleus(layer))
+    return (
+        1.5
+        * blur(ribbons, layer, layer.vary(0.24, 0.15, 0.24))
+        * (1 - 0.88 * inside_nucleus(layer))
+    )
 
 
 def golgi_gpp130(rng: np.random.Generator, layer: Monolayer) -> Plane:
@@ -87,24 +91,25 @@ def golgi_gpp130(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def lipid_droplets(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Draw small rings of mixed sizes in the cytoplasm."""
-    where = (layer.rim > 0.8 * layer.px) * height(layer)
-    large = dots(rng, layer, where, many(rng, layer, 10, 30), 0.5)
-    small = dots(rng, layer, where, many(rng, layer, 20, 60), 0.28)
-    return np.exp(-(((large - 0.55) / 0.25) ** 2)) * (large > 0.15) + 0.8 * small
+    """Draw the skins of droplets of mixed sizes in the thick part of the cell, small ones filled."""
+    where = (layer.rim > 0.8 * layer.px) * (layer.edge > layer.px) * height(layer) ** 2
+    at, _ = somewhere(rng, layer, where, many(rng, layer, 12, 34))
+    skins = _rings(rng, layer, at, np.clip(rng.lognormal(-0.35, 0.35, len(at)), 0.35, 1.5))
+    small = dots(rng, layer, where, many(rng, layer, 10, 40), 0.26)
+    return 1.1 * blur(skins, layer, 0.16) + 0.8 * small
 
 
 def peroxisomes(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw very many small dots of one size and brightness, spread evenly over the cytoplasm."""
     where = (layer.rim > 0.6 * layer.px) * (layer.edge > 0.8 * layer.px)
-    return dots(rng, layer, where, by_area(rng, layer, 110, 240), 0.17, 0.25) + 0.04 * height(layer)
+    return dots(rng, layer, where, by_area(rng, layer, 150, 320), 0.16, 0.2) + 0.04 * height(layer)
 
 
 def endosomes(rng: np.random.Generator, layer: Monolayer) -> Plane:
     """Draw vesicles of very uneven brightness all over the cytoplasm, the large ones hollow."""
     where = (layer.rim > 0.5 * layer.px) * (0.35 + height(layer))
-    early = dots(rng, layer, where, by_area(rng, layer, 60, 130), 0.2, 0.7)
-    at, _ = somewhere(rng, layer, where * (layer.edge > 1.5 * layer.px), many(rng, layer, 0, 5))
+    early = dots(rng, layer, where, by_area(rng, layer, 30, 75), 0.24, 0.75)
+    at, _ = somewhere(rng, layer, where * (layer.edge > 1.5 * layer.px), many(rng, layer, 0, 3))
     hollow = _rings(rng, layer, at, rng.uniform(0.45, 0.8, len(at)))
     return 0.8 * early + 0.9 * blur(hollow, layer, 0.14) + 0.05 * height(layer)
 

@@ -1,7 +1,7 @@
 """Judge simulated cells by measurement: does a plain classifier tell them apart, and what of real ones.
 
-Frozen features of the bundled ``blank`` network, every channel on its own, and a logistic regression
-trained on simulated cells only. Run from the repository root:
+Frozen features of the bundled ``blank`` network of gray pictures, and a logistic regression trained
+on simulated cells only. Run from the repository root:
 
     python -m training.simulate.judge [--fields 9] [--per-class 40] [--data ../shared/data] [--out judge.json]
 """
@@ -57,20 +57,18 @@ class Judge:
 
 
 def embedded(crops: np.ndarray) -> np.ndarray:
-    """Return features of crops ``(N, 96, 96, C)`` in 0..1: 1,280 per channel, gray.
+    """Return features of crops ``(N, 96, 96, C)`` in 0..1: 1,280 per gray picture.
 
-    Four channels also pass once as a color picture of protein, nucleus and microtubules: what lies
-    upon what cannot be seen in one channel.
+    Of four channels three pictures are made: the protein, the protein inside the nucleus, and the
+    protein outside of it; the other channels on their own say nothing about the protein.
     """
+    if crops.shape[3] == 4:
+        green, nucleus = crops[..., 1], np.clip(3 * crops[..., 2], 0, 1)
+        crops = np.stack([green, green * nucleus, green * (1 - nucleus)], 3)
     package = registry.load("blank")
-    parts = []
     with runtime.open_engine(package, "onnxruntime", "cpu") as engine:
-        for i in range(0, len(crops), 64):
-            some = crops[i : i + 64]
-            parts.append([embed_crops(some, package, engine)])
-            if some.shape[3] == 4:
-                parts[-1].append(engine.embed(some[..., [1, 2, 0]]))
-    return np.concatenate([np.concatenate(p, 1) for p in parts])
+        parts = [embed_crops(crops[i : i + 64], package, engine) for i in range(0, len(crops), 64)]
+    return np.concatenate(parts)
 
 
 def pattern_cells(job: tuple[int, int]) -> tuple[np.ndarray, list[str], int]:
