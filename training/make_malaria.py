@@ -10,34 +10,39 @@ models again here, on the patients they never saw.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import shutil
-import uuid
-from dataclasses import asdict
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_cellcls.files import sha256, write_bytes
-from napari_cellcls.learn.classifier import build_classifier, logits_of, prepare_backend
+from napari_cellcls.files import write_bytes
+from napari_cellcls.learn.classifier import prepare_backend
 from napari_cellcls.learn.datasets import CellSet, open_dataset
 from napari_cellcls.learn.evaluate import Report, evaluate_folds
-from napari_cellcls.learn.job import Job, job_from, read_weights, split_head
-from napari_cellcls.learn.recipe import Recipe, read_recipe
-from napari_cellcls.learn.splits import grouped_folds
-from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, ClassScheme, finish
+from napari_cellcls.learn.job import Job
+from napari_cellcls.learn.recipe import read_recipe
+from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, finish
+
+ROOT = Path(__file__).parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from training.bundling import (  # noqa: E402
+    BUNDLED,
+    SHOWN,
+    Bundle,
+    checked_job,
+    table,
+    write_folds,
+    write_model,
+)
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent
 NAME = "malaria-thin-smear"
 FOLDS = HERE / "folds" / "malaria_thin_smear"
-PACKAGE = ROOT / "src" / "napari_cellcls" / "models" / "bundled" / f"{NAME}.cellpkg"
 CARD = HERE / "cards" / "malaria_thin_smear.md"
-EXEMPLARS = 250
-TEST_CROPS = 8
-SHOWN = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "macro_f1", "ece")
 
 
 def main() -> None:
@@ -53,146 +58,33 @@ def main() -> None:
         "--random-gap", type=Path, help="metrics.json of the same job on the random split"
     )
     parser.add_argument("--folds", type=Path, default=FOLDS)
-    parser.add_argument("--package", type=Path, default=PACKAGE)
+    parser.add_argument("--package", type=Path, default=BUNDLED / f"{NAME}.cellpkg")
     parser.add_argument("--card", type=Path, default=CARD)
     options = parser.parse_args()
+    bundle = Bundle(
+        name=NAME,
+        version=options.version,
+        group="patient",
+        cells="smear",
+        dataset="NIH/NLM malaria thin-smear crops (Rajaraman et al. 2018)",
+        data="NIH/NLM malaria thin-smear crops, all patients",
+        sample_hint="thin-smear",
+    )
     recipe = read_recipe(options.recipe)
-    job = job_from(json.loads((options.run / "job.json").read_text()))
-    if job != recipe.job():
-        raise SystemExit(f"The run was not made by {options.recipe}:\n{job}\n{recipe.job()}")
+    job = checked_job(options.run, recipe, options.recipe)
     data = finish(open_dataset(options.data, size=recipe.crop.size, classes=recipe.classes))
-    write_folds(options.run, options.folds, data, recipe, job)
+    write_folds(options.run, options.folds, data, recipe, job, bundle)
     report = finish(evaluate_folds(data, options.folds))
     text = report.text()
     write_bytes(
         options.folds / "metrics.json", (json.dumps(report.metrics, indent=1) + "\n").encode()
     )
     prepare_backend()
-    package = write_model(options, data, recipe, job, report)
+    package = write_model(options.package, options.run, data, recipe, job, report, bundle)
     gap = json.loads(options.random_gap.read_text()) if options.random_gap else None
     write_bytes(options.card, card(package, job, data, report, gap).encode())
     print(text)
     print(f"{options.package}: {options.package.stat().st_size / 1e6:.2f} MB")
-
-
-def write_folds(run: Path, target: Path, data: CellSet, recipe: Recipe, job: Job) -> None:
-    """Copy the fold models and say which patients each of them never saw."""
-    fold = grouped_folds(
-        data.groups, data.labels, folds=recipe.protocol.folds, seed=recipe.protocol.seed
-    )
-    target.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for k in range(recipe.protocol.folds):
-        name = f"fold{k}.safetensors"
-        made = run / f"fold{k}" / "weights.safetensors"
-        read_weights(made, job)
-        shutil.copyfile(made, target / name)
-        groups = sorted(set(data.groups[fold == k].tolist()), key=lambda g: int(g[1:]))
-        entries.append({"fold": k, "file": name, "sha256": sha256(target / name), "groups": groups})
-    about = {
-        "recipe": recipe.name,
-        "protocol": (
-            f"patient-disjoint {recipe.protocol.folds}-fold, {len(np.unique(data.groups))} patients, "
-            "labels as published"
-        ),
-        "classes": list(recipe.classes),
-        "positive": recipe.positive_index,
-        "size": recipe.crop.size,
-        "job": asdict(job),
-        "folds": entries,
-    }
-    write_bytes(target / "folds.json", (json.dumps(about, indent=1) + "\n").encode())
-
-
-def write_model(
-    options: argparse.Namespace, data: CellSet, recipe: Recipe, job: Job, report: Report
-) -> Any:
-    """Write the package of the model trained on all patients."""
-    import keras
-
-    from napari_cellcls.models import onnx_writer, plan
-    from napari_cellcls.models.manifest import validate
-    from napari_cellcls.models.package import write_package
-
-    body, head = split_head(read_weights(options.run / "weights.safetensors", job))
-    backbone, _ = build_classifier(job)
-    plan.assign(backbone, body)
-    rng = np.random.default_rng(recipe.training.seed)
-    n = min(EXEMPLARS, min(data.counts.values()))
-    rows = np.concatenate(
-        [
-            np.sort(rng.choice(np.flatnonzero(data.labels == k), n, replace=False))
-            for k in range(job.classes)
-        ]
-    )
-    embeddings = logits_of(backbone, data.images, rows)
-    test = rows[np.linspace(0, len(rows) - 1, TEST_CROPS).astype(int)]
-    test_input = data.images[test].astype(np.float32) / np.float32(255)
-    scheme = ClassScheme.from_names(list(recipe.classes))
-    manifest = validate(
-        {
-            "name": NAME,
-            "version": options.version,
-            "title": recipe.title,
-            "description": recipe.description,
-            "package_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{NAME}@{options.version}")),
-            "architecture": {"id": job.architecture, "params": job.params},
-            "classes": [{"id": c.id, "name": c.name, "color": c.color} for c in scheme.classes],
-            "inputs": [
-                {"role": r.value, "name": r.value.removeprefix("rgb_")} for r in recipe.inputs
-            ],
-            "crop": recipe.crop,
-            "normalization": recipe.normalization,
-            "cells": "smear",
-            "temperature": round(report.temperature, 4),
-            "metrics": _metrics(report, data),
-            "level": "released",
-            "sample_hint": "thin-smear",
-            "provenance": {
-                "created": datetime.date.today().isoformat(),
-                "recipe": recipe.name,
-                "data": "NIH/NLM malaria thin-smear crops, all patients",
-                "n_labels": len(data.labels),
-                "software": {"keras": keras.__version__},
-            },
-            "license": recipe.license,
-            "data_terms": recipe.data_terms,
-            "intended_use": RESEARCH_USE_ONLY,
-            "test": {"made_with": {"keras": keras.__version__, "backend": keras.backend.backend()}},
-        }
-    )
-    package = write_package(
-        options.package,
-        manifest,
-        body,
-        head=head,
-        reference={"embeddings": embeddings, "labels": data.labels[rows]},
-        test_input=test_input,
-        test_output=logits_of(backbone, test_input),
-    )
-    onnx = onnx_writer.to_onnx(job.architecture, job.params, package.weights)
-    write_bytes(options.package.parent / "onnx" / f"{package.weights_sha256}.onnx", onnx)
-    return package
-
-
-def _metrics(report: Report, data: CellSet) -> dict[str, Any]:
-    found = report.metrics
-    method = "out of fold; bootstrap over patients, 2,000 resamples"
-    return {
-        "protocol": found["protocol"],
-        "dataset": "NIH/NLM malaria thin-smear crops (Rajaraman et al. 2018)",
-        "n": found["n"],
-        "groups": len(np.unique(data.groups)),
-        "independent": True,
-        "values": {
-            name: {
-                "value": found[name], "low": found[f"{name}_low"], "high": found[f"{name}_high"],
-                "method": method, "n": found["n"],
-            }
-            for name in SHOWN
-        },
-        "notes": "Measured with five models that each never saw the patients they were judged on; the shipped model is trained on all patients.",
-    }  # fmt: skip
 
 
 def card(package: Any, job: Job, data: CellSet, report: Report, gap: dict[str, Any] | None) -> str:
@@ -201,18 +93,6 @@ def card(package: Any, job: Job, data: CellSet, report: Report, gap: dict[str, A
 
     manifest, found = package.manifest, report.metrics
     total, _ = networks.parameter_count(job.architecture, job.params, job.classes)
-    head = "| | " + " | ".join(name.replace("_", " ") for name in SHOWN) + " | cells |\n"
-    lines = [head + "|---" * (len(SHOWN) + 2) + "|"]
-    for title, row in report.rows.items():
-        cells = []
-        for name in SHOWN:
-            text = f"{row[name]:.4f}"
-            if f"{name}_low" in row:
-                text += f" ({row[f'{name}_low']:.4f} to {row[f'{name}_high']:.4f})"
-            if f"{name}_sd" in row:
-                text += f" ± {row[f'{name}_sd']:.4f}"
-            cells.append(text)
-        lines.append(f"| {title} | " + " | ".join(cells) + f" | {int(row['n']):,} |")
     worst = ", ".join(f"{g} ({value:.1%} of {n} cells)" for g, n, value in report.worst)
     random = (
         f"\nThe same training judged on a random split, with cells of one patient on both sides, gives "
@@ -240,7 +120,7 @@ def card(package: Any, job: Job, data: CellSet, report: Report, gap: dict[str, A
 Protocol: {found["protocol"]}. Five models were trained, each without a fifth of the patients, and each cell was judged by
 the model that never saw its patient. Intervals: 95 %, bootstrap over patients. Sensitivity is for Parasitized.
 
-{chr(10).join(lines)}
+{table(report.rows, SHOWN)}
 
 Specificity at 93 % sensitivity: {found["specificity_at_93"]:.4f}.
 {random}
