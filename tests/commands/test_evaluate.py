@@ -217,3 +217,15 @@ def test_several_labels_for_a_model_of_one(
     )
     said = capsys.readouterr().err
     assert "[DATA-LABEL]" in said and "the model gives one" in said
+
+
+def test_one_file_or_the_other(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(own, "--out", tmp_path / "page.html") == 0
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert not list(tmp_path.glob("*.json"))
+    (tmp_path / "folder.json").mkdir()
+    capsys.readouterr()
+    assert evaluate(own, "--out", tmp_path / "folder.json") == 2
+    assert "[EXPORT-NAME]" in capsys.readouterr().err

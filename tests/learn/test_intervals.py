@@ -106,3 +106,14 @@ def test_paired_difference_is_sharper_than_two_intervals() -> None:
     )
     assert limits[0] < value < limits[1] and limits[0] > 0
     assert limits[1] - limits[0] < own[1] - own[0]
+
+
+def test_coarse_bins_do_not_move_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = several(groups=40, each=5)
+    fine = intervals.resampled(of, 200)
+    monkeypatch.setattr(intervals, "_COARSE", 24)
+    coarse = intervals.resampled(of, 200)
+    for name in ("auc", "average_precision"):
+        assert np.median(coarse.values[name]) == pytest.approx(
+            np.median(fine.values[name]), abs=0.01
+        )

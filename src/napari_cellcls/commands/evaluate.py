@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from enum import StrEnum
@@ -26,15 +27,21 @@ GIVE_GROUPS = (
     "with a column patient."
 )
 NUMBERS, PAGE = "metrics.json", "report.html"
+_ALONE = (".json", ".html")
 
 
 class Protocol(StrEnum):
     """Ways to evaluate."""
 
     patient_5fold = "patient-5fold"
+    image_5fold = "image-5fold"
     grouped = "grouped"
     random = "random"
     all = "all"
+
+
+_APART = {Protocol.patient_5fold: "patient", Protocol.image_5fold: "image"}
+"""What fold models keep apart, by protocol."""
 
 
 def evaluate(
@@ -57,7 +64,8 @@ def evaluate(
         Protocol | None,
         typer.Option(
             help="all: this very model on all images given. "
-            "patient-5fold: every cell by the fold model that never saw its patient (needs patients). "
+            "patient-5fold, image-5fold: every cell by the fold model that never saw its patient, or its "
+            "photograph (needs patients, or photographs with boxes). "
             "grouped, random: what a run held out; the run must have been split so.",
             show_default="all for a model, its own for a run",
         ),
@@ -79,7 +87,7 @@ def evaluate(
         typer.Option(
             "--out",
             "-o",
-            help="Folder for metrics.json and report.html; a name in .json: numbers only.",
+            help="Folder for metrics.json and report.html; a name in .json or .html: one of them.",
         ),
     ] = None,
     engine: Annotated[
@@ -132,27 +140,31 @@ def _add_gap(report: Report, other: Report) -> None:
 
 
 def write(out: Path, report: Report, compared: Comparison | None = None) -> None:
-    """Write the numbers, and the page beside them when ``out`` is a folder."""
+    """Write numbers and page into a folder, or one of them where ``out`` is named like it."""
     from napari_cellcls.export.errors import writing
     from napari_cellcls.learn.report import html
 
-    numbers = out if out.suffix == ".json" else out / NUMBERS
-    with writing(numbers) as temporary:
-        content = json.dumps(report.metrics, indent=2, allow_nan=False)
-        temporary.write_text(content + "\n", encoding="utf-8")
-    console.say(f"Numbers in {numbers}")
-    if numbers == out:
-        return
-    with writing(out / PAGE) as temporary:
-        temporary.write_text(html(report, compared), encoding="utf-8")
-    console.say(f"Page in {out / PAGE}")
+    alone = out.suffix in _ALONE
+    if out.suffix != ".html":
+        numbers = out if alone else out / NUMBERS
+        with writing(numbers) as temporary:
+            content = json.dumps(report.metrics, indent=2, allow_nan=False)
+            temporary.write_text(content + "\n", encoding="utf-8")
+        console.say(f"Numbers in {numbers}")
+    if out.suffix != ".json":
+        page = out if alone else out / PAGE
+        with writing(page) as temporary:
+            temporary.write_text(html(report, compared), encoding="utf-8")
+        console.say(f"Page in {page}")
 
 
 def _check_writable(out: Path) -> None:
     """Refuse before the long work what could not be written after it."""
-    from napari_cellcls.export.errors import make_folder
+    from napari_cellcls.export.errors import make_folder, write_error
 
-    make_folder(out.parent if out.suffix == ".json" else out)
+    if out.suffix in _ALONE and out.is_dir():
+        raise write_error(out, IsADirectoryError(errno.EISDIR, "it is a folder"))
+    make_folder(out.parent if out.suffix in _ALONE else out)
 
 
 def _judged(
@@ -195,9 +207,9 @@ def held_out(
         if folder.is_dir():
             sources.read_run(folder)
         raise
-    if protocol is Protocol.patient_5fold:
+    if protocol in _APART:
         where = folds or Path("training/folds") / package.manifest.name.replace("-", "_")
-        held = yield from by_folds(where, data)
+        held = yield from by_folds(where, data, _APART[protocol])
         return replace(held, model=package.manifest.label, sha256=package.sha256)
     if protocol in (Protocol.random, Protocol.grouped):
         raise DataError(
@@ -235,11 +247,11 @@ def _package_of(run: Path) -> Path:
 def _check_protocol(held: HeldOut, protocol: Protocol | None, folder: Path) -> None:
     from napari_cellcls.learn.heldout import APART, SHARED
 
-    by_patient = held.data.group_kind == "patient" and len(held.folds) == 5
+    five = held.groups == APART and len(held.folds) == 5
     fits = {
         Protocol.grouped: held.groups == APART,
         Protocol.random: held.groups == SHARED,
-        Protocol.patient_5fold: held.groups == APART and by_patient,
+        **{key: five and held.data.group_kind == kind for key, kind in _APART.items()},
     }
     if protocol is None or fits[protocol]:
         return
@@ -257,19 +269,26 @@ def groups_known(cells: CellSet) -> bool:
     return len(set(cells.groups.tolist())) < len(cells.groups)
 
 
-def by_folds(folder: Path, data: Path) -> Task[HeldOut]:
+def by_folds(folder: Path, data: Path, kind: str = "patient") -> Task[HeldOut]:
     """Return what the fold models of a folder say of the cells each did not see."""
-    from napari_cellcls.learn.datasets import open_dataset
-    from napari_cellcls.learn.evaluate import of_folds, read_folds
+    from napari_cellcls.learn.evaluate import of_folds, open_judged, read_folds
 
     about = read_folds(folder)
-    cells = yield from open_dataset(data, size=about["size"], classes=tuple(about["classes"]))
+    cells = yield from open_judged(about, data)
+    if cells.group_kind in _APART.values() and cells.group_kind != kind:
+        raise DataError(
+            "The cells are grouped by something else than the protocol.",
+            code="RUN-PROTOCOL",
+            path=data,
+            why=f"--protocol {kind}-5fold; of each cell its {cells.group_kind} is known",
+            remedy=f"Use --protocol {cells.group_kind}-5fold.",
+        )
     if not groups_known(cells):
         raise DataError(
-            "This protocol needs to know which patient each cell is of.",
+            f"This protocol needs to know which {kind} each cell is of.",
             code="DATA-GROUPS",
             path=data,
-            why="neither the file names nor a table beside them tell the patients",
+            why=f"neither the file names nor a table beside them tell the {kind}s",
             remedy=f"{GIVE_GROUPS} Or measure this very model on all cells: --protocol all.",
         )
     return (yield from of_folds(cells, folder))
