@@ -26,7 +26,16 @@ from napari_cellcls.learn.splits import check_leaks
 from napari_cellcls.learn.verdict import Report, judge
 from napari_cellcls.vocabulary import CellClsError, DataError, Progress, Task, TaskError, finish
 
-__all__ = ["Report", "evaluate", "evaluate_folds", "main", "of_folds", "read_folds", "summarize"]
+__all__ = [
+    "Report",
+    "evaluate",
+    "evaluate_folds",
+    "main",
+    "of_folds",
+    "open_judged",
+    "read_folds",
+    "summarize",
+]
 
 _MANIFEST = "folds.json"
 _CLEAN = "fuhad2020"
@@ -166,6 +175,17 @@ def read_folds(folder: Path) -> dict[str, Any]:
     return about
 
 
+def open_judged(about: dict[str, Any], path: Path) -> Task[CellSet]:
+    """Read labelled images as the fold models of a ``folds.json`` take them."""
+    return open_dataset(
+        path,
+        size=about["size"],
+        classes=tuple(about["classes"]),
+        frame="square" if about.get("frame") == "square" else "box",
+        margin=about.get("margin", 0.0),
+    )
+
+
 def _fold_of(dataset: CellSet, about: dict[str, Any]) -> np.ndarray:
     fold_of_group: dict[str, int] = {}
     for entry in about["folds"]:
@@ -234,8 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         about = read_folds(options.folder)
-        classes = tuple(about["classes"])
-        dataset = finish(open_dataset(options.data, size=about["size"], classes=classes))
+        dataset = finish(open_judged(about, options.data))
         report = finish(evaluate_folds(dataset, options.folder))
     except CellClsError as error:
         sys.stderr.write(f"{error}\n")
