@@ -50,6 +50,8 @@ class Bundle:
         What it was measured on, in words; ``data`` what it was trained on.
     sample_hint : str
         A sample image to try it with.
+    chosen : str
+        How its settings were chosen, and what that choice has seen.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Bundle:
     dataset: str
     data: str
     sample_hint: str = ""
+    chosen: str = ""
 
 
 def checked_job(run: Path, recipe: Recipe, path: Path) -> Job:
@@ -205,7 +208,7 @@ def _metrics(report: Report, data: CellSet, ids: list[str], bundle: Bundle) -> d
             key: {name: value(row, name) for name in PER_CLASS} for key, row in classes.items()
         },
         "notes": f"Measured with {len(report.held.folds)} models that each never saw the {bundle.group}s they were "
-        f"judged on; the shipped model is trained on all {bundle.group}s.",
+        f"judged on; the shipped model is trained on all {bundle.group}s. {bundle.chosen}".rstrip(),
     }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 Frozen features of the bundled ``blank`` network of gray pictures, and a logistic regression trained
 on simulated cells only. Run from the repository root:
 
-    python -m training.simulate.judge [--fields 9] [--per-class 40] [--data ../shared/data] [--out judge.json]
+    python -m training.simulate.judge [--fields 9] [--per-class 45] [--data ../shared/data] [--out judge.json]
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--fields", type=int, default=9, help="fields per pattern, a third held out"
     )
-    parser.add_argument("--per-class", type=int, default=40, help="HeLa images per class")
+    parser.add_argument("--per-class", type=int, default=45, help="HeLa images per class")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, help="also write the numbers as JSON")

@@ -90,11 +90,11 @@ def bend(
         return rho
     turn = np.arctan2(y, x) - rng.uniform(0, 2 * np.pi)
     if form.edge == "tail":
-        long, sharp = rng.uniform(0.6, 1.15), rng.uniform(7, 20)
+        long, sharp = rng.uniform(0.8, 1.3), rng.uniform(12, 30)
         return rho / (1 + long * np.exp(sharp * (np.cos(turn) - 1)))
     if form.edge == "spikes":
-        n, high = int(rng.integers(10, 17)), rng.uniform(0.04, 0.1)
-        return rho / (1 + high * np.abs(np.cos(n / 2 * turn + 0.5 * np.sin(2 * turn))) - high / 2)
+        n, high = int(rng.integers(10, 17)), rng.uniform(0.06, 0.15)
+        return rho / (1 + high * np.cos(n / 2 * turn + 0.5 * np.sin(2 * turn)) ** 4 - high / 2)
     # A fragment: one straight cut, often a second one that leaves two horns.
     cut = rho * np.cos(turn) + (1 - rng.uniform(0.2, 0.6))
     out = np.maximum(rho, cut)
@@ -158,10 +158,11 @@ class Look:
         """Draw the look of a slide from another laboratory."""
         bright = rng.uniform(165, 240)
         white = np.clip(bright * (1 + rng.normal(0, 0.025, 3)), 130, 250)
+        # From blue-gray (alkaline) to pink (acid): less green density, or more red density.
+        tint = np.exp(rng.normal((0.1, 0, 0), (0.32, 0.1, 0.22)))
         return cls(
             strength={name: float(rng.lognormal(0, 0.25)) for name in stains},
-            # From blue-gray (alkaline) to pink (acid): less green density, or more red density.
-            tint=tuple(float(v) for v in np.exp(rng.normal((0.1, 0, 0), (0.32, 0.1, 0.22)))),
+            tint=tuple(float(v) for v in np.clip(tint, 0.75, 1.6)),
             background=tuple(float(v) for v in white),
             vignette=float(rng.choice([0.055, rng.uniform(0.0, 0.25)])),
             focus=float(rng.uniform(0.6, 1.8)),
