@@ -1,6 +1,8 @@
 """Put simulated images beside real ones, so that a person can judge the likeness.
 
-Run from the repository root: ``python training/simulate/compare.py [--data ../shared/data]``.
+Run from the repository root: ``python training/simulate/compare.py [--data ../shared/data]``. Pictures with
+pieces of Human Protein Atlas images go to a folder of their own: their terms allow looking at them
+here, not passing them on.
 """
 
 from __future__ import annotations
@@ -143,10 +145,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/images")
+    parser.add_argument("--private", type=Path, default=ROOT / "runs/compare")
     options = parser.parse_args()
+    options.private.mkdir(parents=True, exist_ok=True)
     smear_figure(options.data, options.out)
-    fluorescence_figure(options.data, options.out)
-    _save([sheets.hpa_sheet(options.data)], options.out / "simulated_hpa.png")
+    fluorescence_figure(options.data, options.private)
+    _save([sheets.hpa_sheet(options.data)], options.private / "simulated_hpa_beside_real.png")
+    _save([sheets.hpa_sheet()], options.out / "simulated_hpa.png")
     _save([sheets.hela_sheet()], options.out / "simulated_hela.png")
     _save([sheets.smear_sheet(options.data)], options.out / "simulated_smears.png")
 

@@ -24,10 +24,12 @@ CHULA = {
 """Class numbers of Chula RBC-12."""
 
 
-def hpa_sheet(data: Path) -> np.ndarray:
-    """Draw one cell per pattern, then cells of one real field beside simulated ones of its pattern."""
+def hpa_sheet(data: Path | None = None) -> np.ndarray:
+    """Draw one cell per pattern; with real cells at hand, also those beside simulated ones."""
     tiles = [(name, _pattern_tile(k, name)) for k, name in enumerate(fluorescence.PATTERNS)]
     rows = [_row(tiles[i : i + 7]) for i in range(0, 28, 7)]
+    if data is None:
+        return _stack(rows)
     names = ("microtubules", "protein", "nucleus", "ER")
     ours = [_planes(_membrane_cell(seed)) for seed in (4, 5, 8)]
     real = [
