@@ -70,7 +70,7 @@ def test_samples_stay_small_and_described() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sample_smear_beside_real.png", "sample_fluorescence_beside_real.png"]
+    "name", ["sample_smear_beside_real.png", "simulated_hpa.png", "simulated_smears.png"]
 )
 def test_comparison_figures_are_there_and_small(name: str) -> None:
     assert 50_000 < (SAMPLES.parent / "docs/images" / name).stat().st_size < 1_500_000
