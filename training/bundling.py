@@ -24,6 +24,7 @@ from napari_cellcls.learn.evaluate import Report
 from napari_cellcls.learn.job import Job, job_from, read_weights, split_head
 from napari_cellcls.learn.recipe import Recipe
 from napari_cellcls.learn.splits import grouped_folds
+from napari_cellcls.learn.wording import number
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, ClassScheme
 
 HERE = Path(__file__).parent
@@ -205,7 +206,8 @@ def _metrics(report: Report, data: CellSet, ids: list[str], bundle: Bundle) -> d
         "independent": True,
         "values": {name: value(found, name) for name in SHOWN},
         "per_class": {
-            key: {name: value(row, name) for name in PER_CLASS} for key, row in classes.items()
+            key: {name: value(row, name) for name in PER_CLASS if row[name] is not None}
+            for key, row in classes.items()
         },
         "notes": f"Measured with {len(report.held.folds)} models that each never saw the {bundle.group}s they were "
         f"judged on; the shipped model is trained on all {bundle.group}s. {bundle.chosen}".rstrip(),
@@ -219,7 +221,7 @@ def table(rows: dict[str, dict[str, Any]], names: tuple[str, ...]) -> str:
     for title, row in rows.items():
         cells = []
         for name in names:
-            text = f"{row[name]:.4f}"
+            text = number(row[name])
             if row.get(f"{name}_low") is not None:
                 text += f" ({row[f'{name}_low']:.4f} to {row[f'{name}_high']:.4f})"
             if f"{name}_sd" in row:
