@@ -229,3 +229,26 @@ def test_one_file_or_the_other(
     capsys.readouterr()
     assert evaluate(own, "--out", tmp_path / "folder.json") == 2
     assert "[EXPORT-NAME]" in capsys.readouterr().err
+
+
+def test_photographs_are_no_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = sets.write_boxes(tmp_path / "bccd")
+    about = {"size": 48, "classes": ["RBC", "WBC", "Platelets"], "frame": "square", "margin": 0.25}
+    seen: list[CellSet] = []
+
+    def of_folds(cells: CellSet, folder: Path) -> object:
+        seen.append(cells)
+        raise learned.DataError("Stopped here.", code="DATA-GROUPS", why="seen")
+
+    monkeypatch.setattr(learned, "read_folds", lambda folder: about)
+    monkeypatch.setattr(learned, "of_folds", of_folds)
+    arguments = ["evaluate", "blood-cells", "--data", str(data), "--protocol"]
+    assert cli.main([*arguments, "patient-5fold"]) == 4 and not seen
+    said = capsys.readouterr().err
+    assert "[RUN-PROTOCOL]" in said and "Use --protocol image-5fold." in said
+    assert cli.main([*arguments, "image-5fold"]) == 4
+    assert seen[0].group_kind == "image" and seen[0].images.shape[1:] == (48, 48, 3)
+    tight = finish(open_dataset(data, size=48, classes=tuple(about["classes"]), frame="square"))
+    assert not np.array_equal(seen[0].images, tight.images)

@@ -59,6 +59,15 @@ def test_two_classes_have_the_numbers_of_scikit_learn() -> None:
         assert got == pytest.approx(expected, abs=1e-5)
 
 
+def test_more_than_two_classes_are_told_apart_in_the_text() -> None:
+    report = judged(held_out(4))
+    row = report.metrics["classes"]["c"]
+    line = next(x for x in report.text().splitlines() if x.split()[:1] == ["c"])
+    assert f"{row['sensitivity']:.4f} [{row['sensitivity_low']:.4f}," in line
+    assert line.split()[-1] == f"{row['n']}"
+    assert not any(x.split()[:1] == ["a"] for x in judged(held_out(2)).text().splitlines())
+
+
 def test_all_zeros_stand_beside_several_labels() -> None:
     held = held_out(5, several=True)
     found = judged(held).metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,22 @@ def test_a_labels_layer_taken_as_cells_is_hidden_and_comes_back(
     widget.controller.use_cells("smear")
     settled(widget, qtbot)
     assert layer.visible, "given back"
+
+
+def test_picking_a_model_of_all_blood_cells_finds_them_all(
+    smear_viewer: Any, open_dock: Callable[[], Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = open_dock()
+    controller = widget.controller
+    entry = controller.catalog.entries[0]
+    assert entry.manifest is not None and widget.session.method == "smear"
+    blood = replace(entry, manifest=entry.manifest.model_copy(update={"cells": "blood"}))
+    with monkeypatch.context() as patched:
+        patched.setattr(type(controller.catalog), "entry", lambda self, path: blood)
+        controller.pick_model(str(entry.path))
+    settled(widget, qtbot)
+    assert widget.session.method == "blood"
+    assert widget.inputs.cells.currentText() == "Find: all blood cells"
+    controller.pick_model(str(entry.path))
+    settled(widget, qtbot)
+    assert widget.inputs.cells.currentText() == "Find: blood smear"

@@ -92,6 +92,8 @@ class Report:
             lines += ["Without looking at the cells:", text_table(self.baselines, self.shown, turned=True), ""]  # fmt: skip
         if single:
             lines += [text_table(single, self.shown), ""]
+        if self.metrics["labels_per_image"] == "one" and len(self.metrics["classes"]) > 2:
+            lines += [text_table(self.metrics["classes"], metrics.PER_CLASS), ""]
         lines += self._last_lines()
         return "\n".join(lines).rstrip()
 
