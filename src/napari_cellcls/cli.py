@@ -26,6 +26,7 @@ from napari_cellcls.commands import (
     doctor,
     evaluate,
     models,
+    project,
     signals,
     train,
 )
@@ -68,6 +69,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(classify.classify)
 app.add_typer(models.app, name="models")
+app.add_typer(project.app, name="project")
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(audit.audit)

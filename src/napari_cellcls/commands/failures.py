@@ -14,7 +14,7 @@ USAGE_CODES = frozenset(
     {
         "MODEL-UNKNOWN", "MODEL-MISSING", "CHANNEL-UNKNOWN", "CHANNEL-SYNTAX", "ENGINE-UNKNOWN",
         "CELLS-NOLABELFILE", "IMG-INDEX", "EXPORT-NAME", "DATA-MISSING", "RECIPE-MISSING",
-        "FOLDS-MISSING",
+        "FOLDS-MISSING", "PROJECT-MISSING", "PROJECT-EXISTS", "PROJECT-DATABASE",
     }
 )  # fmt: skip
 """Codes that say the command line names something that does not exist: exit code 2."""

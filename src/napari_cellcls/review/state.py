@@ -1,0 +1,116 @@
+"""The state of a project as people see it: plain values that the fold derives from events.
+
+What there is once per cell is a tuple, which is made much faster than a dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from napari_cellcls.review.events import Event
+
+
+@dataclass(frozen=True)
+class Comment:
+    """One remark about a cell."""
+
+    annotator: str
+    created_utc: str
+    text: str
+    event_id: str
+
+
+class Decision(NamedTuple):
+    """What one annotator decided about one cell.
+
+    Attributes
+    ----------
+    annotator : str
+    judged : mapping of str to str
+        Class id -> ``yes`` or ``no``; a class that is not in it was not judged. With one label
+        per cell at most one class, ``yes``.
+    event : Event or None
+        The last label that counts: who, when, what was shown, its source. None without labels.
+    skipped : bool
+        Whether the cell was passed over after the last label.
+    flags : frozenset of str
+    """
+
+    annotator: str
+    judged: Mapping[str, str] = MappingProxyType({})
+    event: Event | None = None
+    skipped: bool = False
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Ids of the classes the cell has, sorted."""
+        return tuple(sorted(c for c, value in self.judged.items() if value == "yes"))
+
+    @property
+    def ruled_out(self) -> tuple[str, ...]:
+        """Ids of the classes the cell does not have, sorted."""
+        return tuple(sorted(c for c, value in self.judged.items() if value == "no"))
+
+
+class CellState(NamedTuple):
+    """All decisions about one cell, by annotator, and the remarks."""
+
+    cell_id: str
+    decisions: Mapping[str, Decision]
+    comments: tuple[Comment, ...] = ()
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """Flags that anybody set."""
+        return frozenset().union(*(d.flags for d in self.decisions.values()))
+
+    @property
+    def disagreed(self) -> bool:
+        """Whether two annotators judged one class differently, or chose different classes."""
+        judged = [d.judged for d in self.decisions.values() if d.judged]
+        for i, one in enumerate(judged):
+            for other in judged[i + 1 :]:
+                if any(one[c] != other[c] for c in one.keys() & other.keys()):
+                    return True
+                if not one.keys() & other.keys() and _yes(one) and _yes(other):
+                    return True
+        return False
+
+
+@dataclass(frozen=True)
+class ClassState:
+    """One class: stable id; name, color ``#rrggbb`` and key as last set; the class it went into."""
+
+    id: str
+    name: str
+    color: str
+    key: str = ""
+    merged_into: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """One image of the project: content id, and what was last known of where it is."""
+
+    id: str
+    name: str
+    hints: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PredictionState:
+    """The newest batch of predictions of one model for one image."""
+
+    image_id: str
+    model: str
+    sha: str
+    created_utc: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _yes(judged: Mapping[str, str]) -> bool:
+    return "yes" in judged.values()
