@@ -70,6 +70,10 @@ class State:
 
     def add(self, events: Iterable[Event]) -> int:
         """Take events in, known ones once; return how many were new."""
+        with collector.still():
+            return self._add(events)
+
+    def _add(self, events: Iterable[Event]) -> int:
         known = self._events
         fresh = {e.event_id: e for e in events if e.event_id not in known}
         if not fresh:
@@ -166,10 +170,6 @@ class State:
         return event.kind == Kind.LINK or event.kind in _OF_CLASSES
 
     def _fold(self) -> None:
-        with collector.still():
-            self._fold_all()
-
-    def _fold_all(self) -> None:
         self._reset()
         ordered = sorted(self._events.values(), key=_key)
         for event in reversed(ordered):

@@ -62,9 +62,8 @@ class Store:
         query = sa.select(*EVENT_COLUMNS).where(EVENT.c.seq > after).order_by(EVENT.c.seq)
         # The number first: an event that is committed in between is then read twice, not never.
         last = connection.execute(sa.select(sa.func.max(EVENT.c.seq))).scalar_one()
-        rows = connection.execute(query)
         with collector.still():
-            events = list(map(Event._make, rows))
+            events = list(map(Event._make, connection.execute(query).all()))
         connection.rollback()
         return events, int(last or after)
 
