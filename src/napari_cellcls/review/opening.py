@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from napari_cellcls.files import reason
-from napari_cellcls.review import backups, errors, eventfiles, sink, tables
+from napari_cellcls.review import backups, collector, errors, eventfiles, sink, tables
 from napari_cellcls.review import store as stores
 from napari_cellcls.review.dialects import check_header
 from napari_cellcls.review.events import Author, Event, Pen, is_genuine
@@ -71,7 +71,8 @@ def open_journal(
     lock, refusal = _lock(places, author, read_only)
     try:
         try:
-            journal = _open_whole(places, project_id, author, refusal)
+            with collector.still():
+                journal = _open_whole(places, project_id, author, refusal)
         except errors.JournalError as problem:
             if problem.code not in _HOPELESS or places.file is None:
                 raise
