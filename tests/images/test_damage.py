@@ -49,6 +49,15 @@ def test_damage_gives_an_image_or_a_coded_error(
         assert np.isfinite(pixels.astype(np.float64)).all()
 
 
+def test_a_tag_that_loses_the_planes_is_a_coded_error(tmp_path: Path) -> None:
+    content = bytearray(MAKERS["b.tif"](tmp_path / "b.tif").read_bytes())
+    content[194] = 0
+    target = tmp_path / "damaged.tif"
+    target.write_bytes(content)
+    with pytest.raises(ImageError, match="IMG-"):
+        open_image(target)
+
+
 @given(st.text(max_size=200))
 def test_any_text_as_ome_header_is_refused_or_parsed(text: str) -> None:
     for candidate in (text, f"<OME>{text}</OME>", f"<OME><Image><Pixels {text}/></Image></OME>"):

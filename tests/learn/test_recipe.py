@@ -34,7 +34,7 @@ def test_malaria_recipes_cut_cells_as_the_published_set_does(name: str) -> None:
 
 
 def test_preset_by_name() -> None:
-    assert read_recipe("malaria_thin_smear").augmentation == PRESETS["strong"]
+    assert parse_recipe(_with(augmentation="strong")).augmentation == PRESETS["strong"]
 
 
 def _with(**changes: object) -> dict:

@@ -53,8 +53,22 @@ def select(
     z : int
         The plane chosen (0 for a projection).
     notes : list of str
+
+    Raises
+    ------
+    ImageError
+        ``IMG-CORRUPT`` when what was read does not have the axes it declares.
     """
     data, dims, notes = raw.data, raw.dims, list(raw.notes)
+    if data.ndim != len(dims) or 0 in data.shape:
+        # A reader may warn of damaged tags and return what is left, such as nothing.
+        raise ImageError(
+            "The image is damaged, or uses a variant of its format that cannot be read.",
+            code="IMG-CORRUPT",
+            path=path,
+            why=f"the reader gives an array of {tuple(data.shape)} for the axes {dims}",
+            remedy="Copy the file again; if that does not help, export it as OME-TIFF.",
+        )
     depth = raw.size("Z")
     data, dims = _take(data, dims, "T", _index(t, raw.size("T"), "time point", path))
     chosen = 0
