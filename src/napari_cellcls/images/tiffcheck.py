@@ -202,11 +202,23 @@ def _piece_problem(entries: Entries, page: TiffPage, size: int) -> str:
     for offset, length in zip(offsets, lengths):
         if offset + length > size:
             return f"pixel data at byte {offset} of length {length} ends beyond the file's {size} bytes"
+    needed = _pieces_needed(entries, page)
+    if page.compression != 1 and len(offsets) < needed:
+        return f"it lists {len(offsets)} pieces, {page.width} x {page.height} pixels need {needed}"
     stored = sum(lengths)
     expected = page.height * ((page.width * page.bits * page.samples + 7) // 8)
     if page.compression == 1 and stored < expected and 0 not in lengths:
         return f"{stored} bytes of pixels are stored, {page.width} x {page.height} need {expected}"
     return ""
+
+
+def _pieces_needed(entries: Entries, page: TiffPage) -> int:
+    down = min(entries.first(tiffwalk.ROWS, page.height), page.height)
+    across = page.width
+    if page.tiled:
+        down = entries.first(tiffwalk.TILE_HEIGHT, page.height)
+        across = entries.first(tiffwalk.TILE_WIDTH, page.width)
+    return -(-page.height // down) * -(-page.width // across)
 
 
 def _check_planes(path: str, header: OmeHeader, pages: tuple[TiffPage, ...]) -> None:
