@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage as ndi
 
 from napari_cellcls.cells.crops import cut
 from napari_cellcls.cells.segment import find_cells
@@ -25,11 +25,14 @@ from napari_cellcls.models.engines.onnxruntime import quiet_library
 from napari_cellcls.vocabulary import CropSpec, Normalization, finish
 
 ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from training.pasting import parasite, paste  # noqa: E402
+
 FOLDS = ROOT / "training" / "folds" / "malaria_thin_smear"
 SETS = {"bccd": "bccd/images", "chula_rbc12": "chula_rbc12/images"}
 CELLS = 1000
-DARKER = 0.15
-SMALLEST = 6
 
 
 class FoldModel:
@@ -58,29 +61,15 @@ class FoldModel:
         return float(((logits + self._bias).argmax(axis=1) == self.positive).mean())
 
 
-def density(crops: np.ndarray) -> np.ndarray:
-    """Return the optical density of crops, 0..1."""
-    return -np.log(np.clip(crops, 1 / 255, 1))
-
-
 def parasites(crops: np.ndarray) -> np.ndarray:
     """Return what parasites add to the density of their cells; crops without a clear one are left out."""
-    found = []
-    for crop in crops:
-        inside = crop.max(axis=-1) > 0
-        dark = density(crop)
-        more = np.maximum(dark - np.median(dark[inside], axis=0), 0)
-        spot = (more[..., 1] > DARKER) & ndi.binary_erosion(inside, iterations=3)
-        if spot.sum() > SMALLEST:
-            found.append(more * ndi.gaussian_filter(spot.astype(np.float32), 0.7)[..., None])
+    found = [added for crop in crops if (added := parasite(crop)) is not None]
     return np.array(found, np.float32)
 
 
 def pasted(cells: np.ndarray, added: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add parasites to cells drawn at random."""
-    chosen = cells[rng.integers(len(cells), size=len(added))]
-    inside = chosen.max(axis=-1, keepdims=True) > 0
-    return np.where(inside, np.exp(-(density(chosen) + added)), 0).astype(np.float32)
+    return paste(cells[rng.integers(len(cells), size=len(added))], added)
 
 
 def healthy(folder: Path, every: int) -> np.ndarray:

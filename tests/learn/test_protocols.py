@@ -146,3 +146,32 @@ def test_an_earlier_split_is_kept_and_lists_are_followed() -> None:
     lists = {"training": ("C0", "C1"), "test": ("C2",), "validation": ("C3",)}
     split = finish(make_split(data, SplitPlan("listed", lists=lists)))
     assert set(data.groups[split.test]) == {"C2"} and "C11" in data.groups[split.train]
+
+
+def _with_training_only(data: CellSet, rows: list[int]) -> CellSet:
+    marked = np.where(np.isin(np.arange(len(data)), rows), "yes", "")
+    return replace(data, extra={**data.extra, "training_only": marked})
+
+
+@pytest.mark.parametrize("kind", ["grouped", "random", "kfold", "stratified", "hashed"])
+def test_cells_for_training_only_never_judge(kind: str) -> None:
+    data = _with_training_only(sets.cell_set(40, groups=10), [3, 17, 25])
+    split = finish(make_split(data, SplitPlan(kind, test=0.3, folds=3), fold=1))  # type: ignore[arg-type]
+    assert not set(split.test) & {3, 17, 25} and not set(split.val) & {3, 17, 25}
+
+
+def test_cells_for_training_only_do_not_move_the_folds() -> None:
+    data = sets.cell_set(40, groups=10)
+    plain = finish(make_split(data, SplitPlan("grouped", folds=5), fold=2))
+    mark = [int(plain.test[0]), int(plain.train[0])]
+    # One cell of a group held out, one of a group trained on; the rest of the groups is as before.
+    more = replace(
+        data.take(np.r_[np.arange(40), mark]),
+        images=np.concatenate([data.images, 255 - data.images[mark]]),
+        digests=None,
+    )
+    split = finish(
+        make_split(_with_training_only(more, [40, 41]), SplitPlan("grouped", folds=5), fold=2)
+    )
+    assert split.test.tolist() == plain.test.tolist()
+    assert set(split.train) == {*plain.train.tolist(), 41}

@@ -177,13 +177,14 @@ def read_folds(folder: Path) -> dict[str, Any]:
 
 def open_judged(about: dict[str, Any], path: Path) -> Task[CellSet]:
     """Read labelled images as the fold models of a ``folds.json`` take them."""
-    return open_dataset(
+    data = yield from open_dataset(
         path,
         size=about["size"],
         classes=tuple(about["classes"]),
         frame="square" if about.get("frame") == "square" else "box",
         margin=about.get("margin", 0.0),
     )
+    return data.judged()
 
 
 def _fold_of(dataset: CellSet, about: dict[str, Any]) -> np.ndarray:

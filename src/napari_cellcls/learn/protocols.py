@@ -86,11 +86,33 @@ def make_split(data: CellSet, plan: SplitPlan, fold: int = 0) -> Task[Split]:
     """
     if plan.by is not None:
         data = data.grouped(plan.by)
-    split = _rows(data, plan, fold)
+    judged = np.flatnonzero(~data.training_only)
+    split = with_training_only(data, _rows(data.take(judged, pixels=False), plan, fold), judged)
     near = yield from near_duplicates(data)
     notes = refuse_leaks(data, split, near, plan)
     notes += check_classes(data, split)
     return replace(split, notes=notes)
+
+
+def with_training_only(data: CellSet, split: Split, judged: np.ndarray) -> Split:
+    """Return a split of some rows as one of all: the others go to the training side.
+
+    Those of a group on another side are left out.
+
+    Parameters
+    ----------
+    data : CellSet
+    split : Split
+        Its numbers count within ``judged``.
+    judged : numpy.ndarray
+        Rows that may be on any side.
+    """
+    if len(judged) == len(data):
+        return split
+    held = judged[np.concatenate([split.val, split.test])]
+    more = np.flatnonzero(data.training_only & ~np.isin(data.groups, np.unique(data.groups[held])))
+    train = np.sort(np.concatenate([judged[split.train], more]))
+    return replace(split, train=train, val=judged[split.val], test=judged[split.test])
 
 
 def refuse_leaks(data: CellSet, split: Split, near: Near, plan: SplitPlan) -> tuple[str, ...]:

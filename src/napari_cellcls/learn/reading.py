@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from napari_cellcls.learn.datasets import CellSet, open_dataset
-from napari_cellcls.learn.protocols import SplitPlan, make_split, refuse_leaks
+from napari_cellcls.learn.protocols import (
+    SplitPlan,
+    make_split,
+    refuse_leaks,
+    with_training_only,
+)
 from napari_cellcls.learn.recipe import Recipe
 from napari_cellcls.learn.splits import Split, fold_split
 from napari_cellcls.vocabulary import DataError, Task
@@ -70,8 +75,11 @@ def split_of(recipe: Recipe, data: CellSet, fold: int | None) -> Task[Split]:
     rows = np.arange(len(data))
     if not plan.val:
         return Split(train=rows, val=rows[:0], test=rows[:0])
-    none_held = np.zeros(len(rows), np.int64)
-    split = fold_split(none_held, -1, data.groups, data.labels, val=plan.val, seed=plan.seed)
+    judged = np.flatnonzero(~data.training_only)
+    of = data.take(judged, pixels=False)
+    none_held = np.zeros(len(judged), np.int64)
+    split = fold_split(none_held, -1, of.groups, of.labels, val=plan.val, seed=plan.seed)
+    split = with_training_only(data, split, judged)
     return replace(split, notes=(yield from _judged(data, split, plan)))
 
 

@@ -220,6 +220,7 @@ def of_model(package: ModelPackage, path: Path, *, engine: str, device: str) -> 
         normalization=manifest.normalization, frame="square" if manifest.crop.frame == "square" else "box",
         margin=manifest.crop.margin,
     )  # fmt: skip
+    data = data.judged()
     if data.multi_label and not manifest.multi_label:
         raise DataError(
             "The images have several labels each, but the model gives one.",

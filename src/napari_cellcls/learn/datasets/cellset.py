@@ -16,6 +16,8 @@ import numpy as np
 from napari_cellcls.vocabulary import DataError, Normalization
 
 Channels = Literal["rgb", "gray", "rgby", "rgb_merge"]
+TRAINING_ONLY = "training_only"
+"""Column of cells that are trained on and never judged by, such as drawn or altered ones."""
 PLANES: dict[Channels, int] = {"rgb": 3, "gray": 1, "rgby": 4, "rgb_merge": 3}
 
 
@@ -138,15 +140,26 @@ class CellSet:
         """Return the number of images of each class."""
         return {name: int(n) for name, n in zip(self.classes, self.matrix.sum(0))}
 
-    def take(self, rows: np.ndarray) -> CellSet:
-        """Return some rows as a set of their own; the pixels are copied into memory."""
+    @property
+    def training_only(self) -> np.ndarray:
+        """Return which cells nothing may be judged by, ``(N,)`` bool: the column ``training_only``."""
+        column = self.extra.get(TRAINING_ONLY)
+        return np.zeros(len(self), bool) if column is None else column != ""
+
+    def judged(self) -> CellSet:
+        """Return the set without the cells that are for training only."""
+        only = self.training_only
+        return self.take(np.flatnonzero(~only)) if only.any() else self
+
+    def take(self, rows: np.ndarray, *, pixels: bool = True) -> CellSet:
+        """Return some rows as a set of their own; the pixels are copied into memory, or left out."""
 
         def part(column: Any) -> Any:
             return None if column is None else column[rows]
 
         return replace(
             self,
-            images=self.images[rows],
+            images=self.images[rows] if pixels else self.images[:0],
             labels=self.labels[rows],
             groups=self.groups[rows],
             names=self.names[rows],
