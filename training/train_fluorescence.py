@@ -1,22 +1,24 @@
-"""Simulate fluorescence cells and train the `hpa-localization` starter model.
+"""Simulate fluorescence cells and train a starter model: `hpa-localization` or `hela-organelles`.
 
-Runs anywhere: minutes on a GPU, hours on a laptop. Needs NumPy, SciPy, scikit-image, pandas,
-pydantic, PyYAML, safetensors and Keras 3 with any backend:
+Runs anywhere: minutes on a GPU, an hour on a laptop.
 
-    PYTHONPATH=src:. KERAS_BACKEND=torch python training/train_fluorescence.py --out OUT
+    python training/train_fluorescence.py --out OUT                                              # hpa-localization
+    python training/train_fluorescence.py --out OUT --recipe training/recipes/hela_organelles_starter.yaml
 
-writes OUT/weights.safetensors, OUT/result.json and OUT/examples.npz, from which
-``training/make_hpa_starter.py`` assembles the package.
+writes the simulated sides, OUT/weights.safetensors, OUT/result.json and OUT/examples.npz, from which
+``training/make_hpa_starter.py`` and ``training/make_hela_starter.py`` assemble the packages. A run
+that was cut goes on where it was when it is given a --checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,23 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from training.multilabel import baselines, fit_temperature, fit_thresholds, report  # noqa: E402
-from training.simulate import fluorescence  # noqa: E402
-from training.simulate.crops import CROP, CropSet, collect  # noqa: E402
+from training.simulate.crops import CropSet  # noqa: E402
 
+from napari_cellcls.files import atomic_path, write_bytes  # noqa: E402
+from napari_cellcls.learn import calibration, intervals, metrics  # noqa: E402
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend  # noqa: E402
+from napari_cellcls.learn.datasets import CellSet  # noqa: E402
+from napari_cellcls.learn.evaluate import Report, evaluate  # noqa: E402
+from napari_cellcls.learn.heldout import APART, HeldOut  # noqa: E402
 from napari_cellcls.learn.job import Fitted, Job, write_weights  # noqa: E402
-from napari_cellcls.learn.recipe import Recipe, read_recipe  # noqa: E402
+from napari_cellcls.learn.recipe import Recipe, Simulation, read_recipe  # noqa: E402
 from napari_cellcls.learn.trainer import fit  # noqa: E402
+from napari_cellcls.vocabulary import Progress, finish  # noqa: E402
 
 RECIPE = ROOT / "training/recipes/hpa_localization_starter.yaml"
+PROTOCOL = "simulated fields never used for training, temperature or thresholds"
+SIDES = ("train", "val", "test")
+EXAMPLES = 24
 
 
 def main() -> None:
@@ -43,18 +52,15 @@ def main() -> None:
     recipe = _recipe(options)
     options.out.mkdir(parents=True, exist_ok=True)
     started = time.time()
-    drawn = recipe.simulation
-    sides = {
-        side: collect(drawn.first_seeds[side], count, options.processes)
-        for side, count in drawn.cells.items()
-    }
+    sides = {side: _side(recipe, side, options) for side in SIDES}
     _check_disjoint(sides)
     _say(started, f"simulated {sum(len(s.labels) for s in sides.values()):,} cells")
     prepare_backend()
     job = recipe.job()
-    fitted = _train(job, sides, started, options)
+    data, rows = _as_cells(recipe, sides)
+    fitted = _train(job, data, rows, started, options)
     write_weights(options.out / "weights.safetensors", fitted)
-    result = _judge(job, fitted, sides, options.out)
+    result = _judge(recipe, fitted, data, rows, sides["test"], options.out)
     result |= {
         "recipe": recipe.model_dump(mode="json"),
         "job": asdict(job),
@@ -62,8 +68,7 @@ def main() -> None:
         "seconds": time.time() - started,
         "backend": os.environ.get("KERAS_BACKEND", ""),
     }
-    (options.out / "result.json").write_text(json.dumps(result, indent=1))
-    _say(started, f"macro F1 {result['test']['macro_f1']}")
+    write_bytes(options.out / "result.json", json.dumps(result, indent=1).encode())
 
 
 def _parse() -> argparse.Namespace:
@@ -80,19 +85,47 @@ def _parse() -> argparse.Namespace:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
+    """Read the recipe and check that the simulator draws what it names."""
     changes = []
     if options.cells:
         counts = options.cells.split(",")
-        changes = [f"simulation.cells.{k}={n}" for k, n in zip(("train", "val", "test"), counts)]
+        changes = [f"simulation.cells.{k}={n}" for k, n in zip(SIDES, counts)]
     if options.epochs:
         changes.append(f"phases.*.epochs={options.epochs}")
     recipe = read_recipe(options.recipe, changes)
-    if recipe.classes != fluorescence.PATTERNS or recipe.input.size != CROP.size:
+    source = source_of(recipe)
+    if recipe.classes != source.CLASSES or recipe.input.size != source.CROP.size:
         raise ValueError(
             f"{options.recipe} names {len(recipe.classes)} classes and {recipe.input.size} pixels; "
-            f"the simulator draws {len(fluorescence.PATTERNS)} on {CROP.size}"
+            f"the simulator draws {len(source.CLASSES)} on {source.CROP.size}"
         )
+    if (recipe.crop, recipe.normalization) != (source.CROP, source.NORMALIZATION):
+        raise ValueError(f"{options.recipe} has another crop rule than {source.__name__}")
     return recipe
+
+
+def _drawn(recipe: Recipe) -> Simulation:
+    if recipe.simulation is None:
+        raise ValueError(f"{recipe.name} asks for data, not for simulated cells")
+    return recipe.simulation
+
+
+def source_of(recipe: Recipe) -> Any:
+    """Return the module that draws a recipe's cells: CLASSES, ROLES, CROP, collect, second_look."""
+    return importlib.import_module(f"training.simulate.{Path(_drawn(recipe).source).stem}")
+
+
+def _side(recipe: Recipe, side: Any, options: argparse.Namespace) -> CropSet:
+    """Return the cells of a side, from OUT when they were drawn there already."""
+    drawn = _drawn(recipe)
+    first, count = drawn.first_seeds[side], drawn.cells[side]
+    path = options.out / f"{side}-{first}-{count}.npz"
+    if not path.is_file():
+        made = source_of(recipe).collect(first, count, options.processes)
+        with atomic_path(path) as temporary:
+            np.savez(temporary, **vars(made))
+    with np.load(path, allow_pickle=False) as stored:
+        return CropSet(**stored)
 
 
 def _check_disjoint(sides: dict[str, CropSet]) -> None:
@@ -105,70 +138,111 @@ def _check_disjoint(sides: dict[str, CropSet]) -> None:
         seen |= fields
 
 
+def _as_cells(recipe: Recipe, sides: dict[str, CropSet]) -> tuple[CellSet, dict[str, np.ndarray]]:
+    """Return all sides as one set, grouped by field, and the rows of each."""
+    ends = np.cumsum([0, *(len(s.labels) for s in sides.values())])
+    rows = {side: np.arange(a, b) for side, a, b in zip(sides, ends, ends[1:])}
+    fields = np.concatenate([s.fields for s in sides.values()]).astype(str)
+    data = CellSet(
+        images=np.concatenate([s.crops for s in sides.values()]),
+        labels=np.concatenate([s.labels for s in sides.values()]),
+        classes=recipe.classes,
+        groups=fields,
+        names=np.arange(len(fields)).astype(str),
+        group_kind="field",
+        layout="simulated",
+    )
+    return data, rows
+
+
 def _train(
-    job: Job, sides: dict[str, CropSet], started: float, options: argparse.Namespace
+    job: Job,
+    data: CellSet,
+    rows: dict[str, np.ndarray],
+    started: float,
+    options: argparse.Namespace,
 ) -> Fitted:
-    images = np.concatenate([sides["train"].crops, sides["val"].crops])
-    labels = np.concatenate([sides["train"].labels, sides["val"].labels])
-    n = len(sides["train"].labels)
-    train, val = np.arange(n), np.arange(n, len(labels))
+    known = len(rows["train"]) + len(rows["val"])
     task = fit(
-        images,
-        labels,
+        data.images[:known],
+        data.labels[:known],
         job,
-        train=train,
-        val=val,
+        train=rows["train"],
+        val=rows["val"],
         out=options.checkpoint,
         resume=options.checkpoint is not None,
         bank_folder=options.out / "bank",
     )
-    while True:
-        try:
-            step = next(task)
-        except StopIteration as end:
-            fitted: Fitted = end.value
-            return fitted
+
+    def tell(step: Progress) -> None:
         if "val" in step.message:
             _say(started, step.message)
 
+    return finish(task, tell)
 
-def _judge(job: Job, fitted: Fitted, sides: dict[str, CropSet], out: Path) -> dict[str, Any]:
+
+def _judge(
+    recipe: Recipe,
+    fitted: Fitted,
+    data: CellSet,
+    rows: dict[str, np.ndarray],
+    test: CropSet,
+    out: Path,
+) -> dict[str, Any]:
     """Choose temperature and thresholds on the validation side, then look at the test side once."""
-    model = load_classifier(job, fitted.tensors())
-    val, test = sides["val"], sides["test"]
-    val_logits, test_logits = (logits_of(model, s.crops) for s in (val, test))
-    temperature = fit_temperature(val_logits, val.labels)
-    thresholds = fit_thresholds(_sigmoid(val_logits / temperature), val.labels)
-    scores = _sigmoid(test_logits / temperature)
-    names = fluorescence.PATTERNS
-    result = {
-        "classes": list(names),
-        "temperature": temperature,
-        "thresholds": thresholds.tolist(),
-        "test": report(scores, test.labels, thresholds, test.fields, names),
-        "test_one_protein": report(
-            scores[test.well], test.labels[test.well], thresholds, test.fields[test.well], names
-        ),
-        "baselines": baselines(sides["train"], val, test),
-    }
-    rows = _exemplars(test.labels, per_class=24)
+    model = load_classifier(recipe.job(), fitted.tensors())
+    logits = {side: logits_of(model, data.images, rows[side]) for side in ("val", "test")}
+    truth, multi = data.matrix[rows["val"]], data.multi_label
+    temperature = calibration.fit_temperature(logits["val"], truth if multi else truth.argmax(1))
+    thresholds = None
+    if multi:
+        shown = metrics.sigmoid(logits["val"], temperature)
+        thresholds = calibration.choose_thresholds(recipe.threshold, shown, truth).round(3)
+    held = HeldOut(
+        data=data,
+        rows=rows["test"],
+        logits=logits["test"],
+        fold=np.zeros(len(rows["test"]), int),
+        protocol=PROTOCOL,
+        groups=APART,
+        model=recipe.name,
+        train={0: rows["train"]},
+        val={0: (rows["val"], logits["val"])},
+        temperature=temperature,
+        thresholds=thresholds,
+        rule=recipe.threshold,
+    )
+    report = finish(evaluate(held))
+    print(report.text(), flush=True)
+    chosen = _examples(data.matrix[rows["test"]])
     np.savez_compressed(
         out / "examples.npz",
-        crops=test.crops[rows],
-        labels=test.labels[rows],
-        logits=test_logits[rows],
+        crops=test.crops[chosen],
+        labels=test.labels[chosen],
+        logits=logits["test"][chosen],
     )
-    return result
+    return {
+        "temperature": temperature,
+        "thresholds": None if thresholds is None else thresholds.tolist(),
+        "metrics": report.metrics,
+        "second_look": _second_look(recipe, report, test),
+    }
 
 
-def _exemplars(labels: np.ndarray, per_class: int) -> np.ndarray:
+def _second_look(recipe: Recipe, report: Report, test: CropSet) -> dict[str, Any]:
+    title, of = source_of(recipe).second_look(report.answers.scored, test)
+    values, limits, _ = intervals.measured(replace(of, positive=None))
+    low, high = limits["macro_f1"] or (None, None)
+    found = {"title": title, "n": len(of), "macro_f1": values["macro_f1"]}
+    found |= {"macro_f1_low": low, "macro_f1_high": high}
+    print(f"{title}: macro F1 {values['macro_f1']:.4f} ({low} to {high})", flush=True)
+    return found
+
+
+def _examples(truth: np.ndarray) -> np.ndarray:
     """Return rows of the first cells of every class, in order, without repeats."""
-    rows = [np.flatnonzero(labels[:, k])[:per_class] for k in range(labels.shape[1])]
+    rows = [np.flatnonzero(truth[:, k])[:EXAMPLES] for k in range(truth.shape[1])]
     return np.unique(np.concatenate(rows))
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))))
 
 
 def _say(started: float, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Single-cell crops of simulated fields, cut by the product's own rule, for training a starter model.
+"""Single-cell crops of simulated fields, cut by the product's own rule, for training `hpa-localization`.
 
 Whole small fields are simulated first, so that what the rule needs from the field (percentiles of
 the whole image, neighbors, cells cut by the border) is as it will be in use.
@@ -7,7 +7,7 @@ the whole image, neighbors, cells cut by the border) is as it will be in use.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
@@ -16,10 +16,12 @@ from scipy import ndimage as ndi
 
 from napari_cellcls.cells.cells import Cells
 from napari_cellcls.images.image import Channel, Image
+from napari_cellcls.learn.metrics import Scored
 from napari_cellcls.vocabulary import ChannelRole, CropSpec, Normalization
 
 from . import fluorescence
 
+CLASSES = fluorescence.PATTERNS
 ROLES = (ChannelRole.MICROTUBULES, ChannelRole.PROTEIN, ChannelRole.NUCLEUS, ChannelRole.ER)
 CROP = CropSpec(size=96, frame="square", margin=0.05, mask=True, fill=0.0)
 NORMALIZATION = Normalization("percentile", 0.5, 99.8)
@@ -32,9 +34,9 @@ class CropSet:
     Attributes
     ----------
     crops : numpy.ndarray
-        ``(N, size, size, 4)`` uint8, planes microtubules, protein, nucleus, ER.
+        ``(N, size, size, C)`` uint8; here planes microtubules, protein, nucleus, ER.
     labels : numpy.ndarray
-        ``(N, K)`` uint8 0/1 in the order of ``fluorescence.PATTERNS``.
+        ``(N, K)`` uint8 0/1 in the order of the classes, or ``(N,)`` int64 with one label per cell.
     fields : numpy.ndarray
         ``(N,)`` int64 seed of the field each crop is from: the group that is never split.
     well : numpy.ndarray
@@ -78,9 +80,9 @@ def field_crops(seed: int, size: int = CROP.size) -> CropSet:
     crops = _cut(image, labels, replace(CROP, size=size))
     _drop_planes(rng, crops)
     names = field.table.set_index("label")["class"].reindex(np.unique(labels[labels > 0]))
-    target = np.zeros((len(names), len(fluorescence.PATTERNS)), np.uint8)
+    target = np.zeros((len(names), len(CLASSES)), np.uint8)
     for row, text in enumerate(names):
-        target[row, [fluorescence.PATTERNS.index(n) for n in text.split("|") if n]] = 1
+        target[row, [CLASSES.index(n) for n in text.split("|") if n]] = 1
     # Cells that the image cuts are rare in real sets and mostly tell nothing: a third of them stays.
     border = np.concatenate([labels[[0, -1]].ravel(), labels[:, [0, -1]].ravel()])
     cut_off = np.isin(np.unique(labels[labels > 0]), border) & (rng.random(len(target)) > 0.3)
@@ -92,29 +94,36 @@ def field_crops(seed: int, size: int = CROP.size) -> CropSet:
     )
 
 
-def collect(first_seed: int, cells: int, processes: int) -> CropSet:
-    """Simulate fields from ``first_seed`` on until there are at least ``cells`` crops."""
+def collect(
+    first_seed: int, cells: int, processes: int, draw: Callable[[int], CropSet] = field_crops
+) -> CropSet:
+    """Draw what belongs to one seed after another until there are at least ``cells`` crops."""
     parts: list[CropSet] = []
     count = 0
-    for part in _stream(first_seed, processes):
+    for part in _stream(first_seed, processes, draw):
         parts.append(part)
         count += len(part.labels)
         if count >= cells:
             break
     return CropSet(
-        np.concatenate([p.crops for p in parts])[:cells],
-        np.concatenate([p.labels for p in parts])[:cells],
-        np.concatenate([p.fields for p in parts])[:cells],
-        np.concatenate([p.well for p in parts])[:cells],
+        *(
+            np.concatenate([getattr(p, name) for p in parts])[:cells]
+            for name in ("crops", "labels", "fields", "well")
+        )
     )
 
 
-def _stream(first_seed: int, processes: int) -> Iterator[CropSet]:
-    """Yield the fields of consecutive seeds in order, drawn in several processes."""
+def second_look(of: Scored, test: CropSet) -> tuple[str, Scored]:
+    """Return the judged cells of fields in which all cells show one protein, as in real wells."""
+    return "fields with one protein", of.take(test.well)
+
+
+def _stream(first_seed: int, processes: int, draw: Callable[[int], CropSet]) -> Iterator[CropSet]:
+    """Yield what belongs to consecutive seeds in order, drawn in several processes."""
     seed = first_seed
     if processes <= 1:
         while True:
-            yield field_crops(seed)
+            yield draw(seed)
             seed += 1
     # One thread per process: numerical libraries would otherwise fight for the cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -122,7 +131,7 @@ def _stream(first_seed: int, processes: int) -> Iterator[CropSet]:
     with get_context("spawn").Pool(processes) as pool:
         while True:
             block = range(seed, seed + 8 * processes)
-            yield from pool.imap(field_crops, block, chunksize=2)
+            yield from pool.imap(draw, block, chunksize=2)
             seed = block.stop
 
 

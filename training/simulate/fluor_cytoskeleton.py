@@ -69,9 +69,18 @@ def tubules(rng: np.random.Generator, layer: Monolayer) -> tuple[Plane, Plane]:
         around = 0.16 * height(layer) * layer.mitotic[layer.cells]
         plane = plane + spindle(rng, layer) + around + 1.2 * _bundles(layer, gap=True)
     to_end = way.left * STEP / layer.px
-    tip = to_end < 1.6
+    tip = (to_end < 1.6) & _growing(layer, len(seeds.owner))[way.filament]
     comets = splat(way.points[tip], layer.shape, np.exp(-to_end[tip] / 0.6).astype(np.float32))
     return np.asarray(plane), np.asarray(1.1 * blur(comets, layer, 0.12))
+
+
+def _growing(layer: Monolayer, filaments: int) -> np.ndarray:
+    """Return which filaments carry a comet: in varied fields the others pause, shrink, or end out of focus."""
+    if layer.extra is None:
+        return np.ones(filaments, bool)
+    # A stream of its own: the other structures of a seed stay as they are.
+    (own,) = layer.extra.spawn(1)
+    return np.asarray(own.random(filaments) < own.uniform(0.12, 0.5))
 
 
 def microtubules(rng: np.random.Generator, layer: Monolayer) -> Plane:

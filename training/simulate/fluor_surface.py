@@ -22,19 +22,23 @@ def plasma_membrane(rng: np.random.Generator, layer: Monolayer) -> Plane:
 
 
 def _microvilli(rng: np.random.Generator, layer: Monolayer) -> Plane:
-    """Draw short bright worms, dense near the border and sparse over the cell: a membrane in folds."""
-    where = np.exp(-layer.edge / (layer.vary(2.0, 1.2, 3.0) * layer.px)) + layer.vary(
-        0.05, 0.01, 0.2
-    )
-    at, owner = somewhere(rng, layer, where * (layer.cells > 0), by_area(rng, layer, 250, 800))
+    """Draw short bright worms, dense near the border: a membrane in folds.
+
+    In half of the fields the upper side of the cell is in focus too, where most folds lie over its
+    thick part.
+    """
+    border = np.exp(-layer.edge / (layer.vary(2.0, 1.2, 3.0) * layer.px))
+    upper = max(0.0, layer.vary(0, -0.6, 0.6))
+    where = border + layer.vary(0.05, 0.01, 0.2) + upper * height(layer)
+    at, owner = somewhere(rng, layer, where * (layer.cells > 0), by_area(rng, layer, 300, 1100))
     way = layer.inward[:, at[:, 0].astype(int), at[:, 1].astype(int)]
     angle = np.arctan2(-way[0], -way[1]) + rng.normal(0, 0.8, len(at))
-    worms = Filaments(at, angle, rng.gamma(1.5, layer.vary(0.4, 0.2, 0.6), len(at)) + 0.1, owner)
+    worms = Filaments(at, angle, rng.gamma(1.5, layer.vary(0.4, 0.2, 1.1), len(at)) + 0.1, owner)
     folds = blur(trace(rng, layer, worms, 0.5, 0.1), layer, 0.15)
     patch = np.clip(0.7 + 0.7 * smooth_noise(rng, layer.shape, 2.0 * layer.px), 0.1, 2.6)
-    body = layer.vary(0.08, 0.03, 0.16) * height(layer) + layer.vary(0, 0, 0.12) * inside_nucleus(
-        layer
-    )
+    body = (layer.vary(0.08, 0.03, 0.16) + 0.3 * upper) * height(layer) + layer.vary(
+        0, 0, 0.12
+    ) * inside_nucleus(layer)
     return np.asarray(1.2 * folds * patch + body)
 
 

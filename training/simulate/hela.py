@@ -37,7 +37,7 @@ PIXEL_SIZE_UM = 0.18
 DRAWN = 340
 
 
-def simulate(seed: int, name: str, bits: int = 16) -> np.ndarray:
+def simulate(seed: int, name: str, bits: int = 16, cut_out: bool = True) -> np.ndarray:
     """Simulate one image of one cell.
 
     Parameters
@@ -47,6 +47,8 @@ def simulate(seed: int, name: str, bits: int = 16) -> np.ndarray:
     name : str
         One of :data:`STAINS`.
     bits : {8, 12, 16}
+    cut_out : bool
+        Whether everything but the cell is black; else a rectangle of the photograph stays around it.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def simulate(seed: int, name: str, bits: int = 16) -> np.ndarray:
     counts = record(rng, [plane], bits, optics, guard=0.5)[0]
     image = np.zeros((EDGE, EDGE), counts.dtype)
     y, x = rng.integers(0, EDGE - DRAWN + 1, 2)
-    image[y : y + DRAWN, x : x + DRAWN] = counts * _cut_out(rng, layer)
+    image[y : y + DRAWN, x : x + DRAWN] = counts * _cut_out(rng, layer) if cut_out else counts
     return image
 
 
