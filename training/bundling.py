@@ -1,6 +1,6 @@
 """What bundled models are put together from: fold models to check, and the package of the final model.
 
-Takes what ``cellcls train`` (fold by fold and once without) or train_folds.py wrote:
+Takes what ``cellcls train`` (fold by fold and once without) wrote:
 ``fold0..4/weights.safetensors``, ``weights.safetensors`` and ``job.json``.
 """
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 def write_run(folder: Path, recipe: Recipe) -> Path:
-    """Write what training/train_folds.py leaves, with random weights."""
+    """Write what ``cellcls train`` leaves of its folds, with random weights."""
     import keras
 
     from napari_cellcls.learn.classifier import build_classifier
