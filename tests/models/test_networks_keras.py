@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tensorflow
 VARIANTS = [
     ("malaria_cnn", {}),
     ("malaria_cnn", {"size": 33, "channels": 4, "embedding": 20}),
-    ("efficientnet_lite0", {"size": 75}),
+    ("efficientnet_lite0", {"size": 75, "hidden": 16}),
     ("cell_resnet", {"size": 47, "channels": 4, "width": 8, "blocks": [2, 1, 3], "embedding": 24}),
     ("hela_allconv", {"channels": 1}),
     ("hela_cnn_l2", {}),

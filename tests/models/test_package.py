@@ -12,6 +12,7 @@ import pytest
 from napari_cellcls.models import package as pkg
 from napari_cellcls.models.archive import write_archive
 from napari_cellcls.models.package import read_package, write_package
+from napari_cellcls.models.tensors import write_tensors
 from napari_cellcls.vocabulary import ModelError
 from tests.models import make
 
@@ -171,6 +172,23 @@ def test_weights_of_another_network(path, tmp_path):
     error = refused(path)
     assert error.code == "MODEL-TENSORS"
     assert "not that of this model" in error.why
+
+
+def test_written_before_the_architecture_had_a_parameter(path):
+    whole = read_package(path)
+
+    def older(files, manifest):
+        params = manifest["architecture"]["params"]
+        del params["channels"]
+        header = pkg.weights_metadata("cell_resnet", params)
+        files["weights.safetensors"] = write_tensors(whole.weights, header)
+
+    repack(path, older)
+    again = read_package(path)
+    assert "channels" not in again.manifest.architecture.params
+    np.testing.assert_array_equal(
+        again.weights["0000:stem_conv/kernel"], whole.weights["0000:stem_conv/kernel"]
+    )
 
 
 def test_unknown_architecture_needs_a_newer_version(path):

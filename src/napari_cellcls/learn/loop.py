@@ -23,9 +23,9 @@ from napari_cellcls.learn.classifier import (
     accelerators,
     as_float,
     build_classifier,
-    logits_of,
     to_device,
 )
+from napari_cellcls.learn.features import Seen
 from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
 from napari_cellcls.learn.losses import better, counted_scores, scores_of
 from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed, start
@@ -50,6 +50,7 @@ class Loop:
         resume: bool = False,
         bank: np.ndarray | None = None,
         micro_batch: int | None = None,
+        feature_folder: Path | None = None,
     ) -> None:
         import keras
 
@@ -70,7 +71,7 @@ class Loop:
         self.notes = [start(self.backbone, job)]
         total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
         _shorten_statistics(self.model, total)
-        self.bank = bank
+        self.bank, self.feature_folder = bank, feature_folder
         # A GPU gathers its batches itself; a processor reads them from the memory-mapped file.
         on_gpu = bank is None and images.nbytes <= _ON_DEVICE and accelerators()
         self.device_images = to_device(images) if on_gpu else None
@@ -144,7 +145,7 @@ class Loop:
         }
         with _Swapped(self.model, self.average):
             if self.val is not None:
-                logits = logits_of(self.model, self.images, self.val)
+                logits = self.seen.logits(self.val)
                 found = scores_of(logits, self.targets[self.val], self.job)
                 entry |= {f"val_{name}": value for name, value in found.items()}
             self._keep_best(entry)
@@ -208,8 +209,9 @@ class Loop:
     def _begin_phase(self) -> None:
         self.waited, self.phase_best = 0, None
         if not self.finished:
+            self.seen = Seen(self.model, self.job, self.phase, self.images, self.feature_folder)
             self.optimizing = Optimizing(
-                self.job, self.backbone, self.model, self.phase, self.batch, self.micro
+                self.job, self.backbone, self.seen.model, self.phase, self.batch, self.micro
             )
 
     def _begin_epoch(self) -> None:
@@ -220,6 +222,8 @@ class Loop:
     def _crops(self, rows: np.ndarray) -> Any:
         from keras import ops
 
+        if self.seen.features is not None:
+            return to_device(self.seen.features[rows])
         seed = (self.spec.seed, self.epoch, self.step)
         if self.bank is not None:
             version = self.bank[self.epoch % len(self.bank)]

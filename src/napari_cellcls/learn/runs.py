@@ -22,6 +22,8 @@ import numpy as np
 
 from napari_cellcls.files import reason, sha256, write_bytes
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend
+from napari_cellcls.learn.datasets import store
+from napari_cellcls.learn.features import Seen
 from napari_cellcls.learn.job import Fitted, job_from, read_weights, write_weights
 from napari_cellcls.learn.reading import open_cells, split_of
 from napari_cellcls.learn.recipe import Recipe, parse_recipe
@@ -125,6 +127,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
         out=folder,
         resume=options.resume,
         bank_folder=options.out / "bank",
+        feature_folder=store.folder(),
         micro_batch=micro,
         on_begin=begin,
     )
@@ -218,10 +221,10 @@ def _score(
 
     job = recipe.job()
     model = load_classifier(job, read_weights(folder / WEIGHTS, job))
+    seen = Seen(model, job, job.training.phases[-1], data.images, store.folder())
+    seen.recall()
     logits = {
-        side: logits_of(model, data.images, rows)
-        if len(rows)
-        else np.zeros((0, job.classes), np.float32)
+        side: seen.logits(rows) if len(rows) else np.zeros((0, job.classes), np.float32)
         for side, rows in (("val", split.val), ("test", split.test))
     }
     np.savez(

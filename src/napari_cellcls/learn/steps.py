@@ -7,7 +7,9 @@ dropout draws for each of them.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,17 @@ class MemoryShort(TaskError):
             why=f"{micro_batch} cells at once were too many: {why[:200]}",
             remedy="Close other programs, or use a smaller network or input size.",
         )
+
+
+@contextlib.contextmanager
+def memory_short(micro_batch: int) -> Iterator[None]:
+    """Raise :class:`MemoryShort` for what the backends raise when the memory runs out."""
+    try:
+        yield
+    except _memory_errors() as error:
+        if not _is_memory(error):
+            raise
+        raise MemoryShort(micro_batch, str(error)) from error
 
 
 class Optimizing:
@@ -90,12 +103,8 @@ class Optimizing:
             # The optimizer averages over the parts: parts of other size must count accordingly.
             share = len(rows) * self.parts / self.batch
             part = slice(int(rows[0]), int(rows[-1]) + 1)
-            try:
+            with memory_short(self.micro):
                 found = self._train(crops[part], targets[part], weights[part] * np.float32(share))
-            except _memory_errors() as error:
-                if not _is_memory(error):
-                    raise
-                raise MemoryShort(self.micro, str(error)) from error
             loss += float(found["loss"]) / self.parts
             counts += np.asarray(found["counts"])
         return loss, counts

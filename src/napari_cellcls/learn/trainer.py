@@ -27,6 +27,7 @@ def fit(
     out: Path | None = None,
     resume: bool = False,
     bank_folder: Path | None = None,
+    feature_folder: Path | None = None,
     micro_batch: int | None = None,
     on_begin: Callable[[list[str]], None] | None = None,
 ) -> Task[Fitted]:
@@ -48,6 +49,9 @@ def fit(
         Continue from the newest whole checkpoint in ``out``, if there is one.
     bank_folder : Path, optional
         Where augmented versions are kept when ``training.versions`` asks for them.
+    feature_folder : Path, optional
+        Where the features of a frozen network are kept (see :mod:`napari_cellcls.learn.features`);
+        without it every step computes them anew.
     micro_batch : int, optional
         Cells computed at once; gradients are summed up to ``training.batch_size``.
     on_begin : callable, optional
@@ -58,7 +62,7 @@ def fit(
     DataError
         ``DATA-EMPTY`` (nothing to train on), ``DATA-SHAPE`` (images do not fit the network),
         ``DATA-LABEL`` (a label outside the classes), ``TRAIN-NAN`` (the loss became NaN),
-        ``RUN-CHANGED`` (the checkpoint belongs to another recipe or other data).
+        ``RUN-CHANGED`` (the checkpoint belongs to another recipe or other data), ``DATA-SPACE``.
     TaskError
         ``TRAIN-MEMORY`` (:class:`~napari_cellcls.learn.steps.MemoryShort`), ``RUN-WRITE``.
     """
@@ -71,7 +75,7 @@ def fit(
         bank = yield from make_bank(images, job.augmentation, spec.versions, spec.seed, bank_folder)
     loop = Loop(
         images, labels, job, rows, val,
-        out=out, resume=resume, bank=bank, micro_batch=micro_batch,
+        out=out, resume=resume, bank=bank, micro_batch=micro_batch, feature_folder=feature_folder,
     )  # fmt: skip
     total = loop.steps_total
     try:
@@ -79,6 +83,7 @@ def fit(
             on_begin(loop.notes)
         yield Progress(loop.steps_done, total, "starting")
         while not loop.finished:
+            yield from loop.seen.prepare(loop.micro)
             for loss in loop.run_epoch():
                 yield Progress(loop.steps_done, total, f"epoch {loop.epoch + 1}: loss {loss:.4f}")
             loop.end_epoch()

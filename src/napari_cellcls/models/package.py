@@ -218,11 +218,11 @@ def _read(data: bytes, path: Path) -> ModelPackage:
         for name, entry in manifest.files.items()
     }
     ref = manifest.architecture
-    params = networks.full_params(ref.id, ref.params)
     test_input, test_output = _test_arrays(manifest, members)
     return ModelPackage(
         manifest=manifest,
-        weights=read_tensors(members[WEIGHTS], spec, weights_metadata(ref.id, params)),
+        # With the parameters as written: an architecture may have got a new one since.
+        weights=read_tensors(members[WEIGHTS], spec, weights_metadata(ref.id, ref.params)),
         head=_head(manifest, members),
         reference=_reference(members, path),
         test_input=test_input,

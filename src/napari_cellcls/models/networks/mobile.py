@@ -17,10 +17,15 @@ from napari_cellcls.models.plan import Plan
 
 
 class EfficientNetLite0Params(Params):
-    """Numbers of ``efficientnet_lite0``; channels are always red, green, blue."""
+    """Numbers of ``efficientnet_lite0``; channels are always red, green, blue.
+
+    ``hidden`` is the width of a dense layer on the features, trained while they are frozen; 0 for
+    none. The embedding is then that layer, else the 1280 features.
+    """
 
     size: Annotated[int, Field(ge=32, le=512)] = 96
     channels: Annotated[int, Field(ge=3, le=3)] = 3
+    hidden: Annotated[int, Field(ge=0, le=1024)] = 0
 
 
 class MobileNetV2Params(Params):
@@ -45,6 +50,7 @@ _LITE0_OFFSET = (-127.0 / 128.0,) * 3
 def _efficientnet_lite0(p: EfficientNetLite0Params) -> Plan:
     plan = Plan((p.size, p.size, p.channels))
     x = plan.add("rescale", "scaling", "input", scale=_LITE0_SCALE, offset=_LITE0_OFFSET)
+    start = len(plan.layers)
     x = plan.add("conv", "stem_conv", x, filters=32, kernel=3, stride=2)
     x = plan.add("norm", "stem_bn", x)
     x = plan.add("relu6", "stem_act", x)
@@ -57,7 +63,11 @@ def _efficientnet_lite0(p: EfficientNetLite0Params) -> Plan:
     x = plan.add("conv", "head_conv", x, filters=1280)
     x = plan.add("norm", "head_bn", x)
     x = plan.add("relu6", "head_act", x)
-    plan.add("average", "embedding", x)
+    plan.mark_trunk(start)
+    x = plan.add("average", "features" if p.hidden else "embedding", x)
+    if p.hidden:
+        x = plan.add("dense", "embedding", x, filters=p.hidden, bias=True)
+        plan.add("relu", "embedding_relu", x)
     return plan
 
 
