@@ -65,8 +65,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert found.state["epoch"] == 1
     np.testing.assert_array_equal(found.groups["model"]["a"], np.full((3, 2), 1.0))
     if not (harm == "gone" and name.endswith("json")):
-        assert found.notes[0].startswith("The checkpoint 00002-0000000 is damaged (")
-        assert found.notes[0].endswith("an older one is used.")
+        assert found.notes[0].startswith("The checkpoint 00002-0000000 is damaged: ")
+        assert found.notes[0].endswith("An older one is used.")
 
 
 def test_nothing_whole_is_said_and_begun_anew(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_full_disk_is_an_error_with_a_remedy(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "_replace", full)
-    with pytest.raises(TaskError, match="No space left") as error:
+    with pytest.raises(TaskError, match="the system says 'No space left on device'") as error:
         made.save(groups(3), {"epoch": 3}, 3, 0)
     assert error.value.code == "RUN-WRITE"
     monkeypatch.undo()

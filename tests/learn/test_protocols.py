@@ -39,6 +39,13 @@ def test_the_published_shares() -> None:
     )
 
 
+def test_a_random_split_that_shares_no_group_flatters_nobody() -> None:
+    data = sets.cell_set(12)
+    data = replace(data, groups=np.array([f"C{i}" for i in range(12)]))
+    split = finish(make_split(data, SplitPlan("random", test=0.34)))
+    assert split.notes[0] == "The split is random, but no patient is on two sides, as it happens."
+
+
 def test_random_folds_spread_classes() -> None:
     labels = np.repeat([0, 1, 2], [50, 30, 7])
     fold = random_folds(labels, folds=5)

@@ -176,3 +176,13 @@ def test_a_model_of_other_planes_is_refused(tmp_path: Path, data: Path) -> None:
     assert error.value.code == "MODEL-INPUTS"
     assert sources._channels(made) == "rgb"
     assert sources._channels(made.model_copy(update={"inputs": inputs[:1]})) == "gray"
+
+
+def test_labels_that_the_model_does_not_know(tmp_path: Path, data: Path) -> None:
+    package = make.package(tmp_path / "small.cellpkg")
+    with pytest.raises(DataError) as error:
+        finish(sources.of_model(package, data, engine="auto", device="auto"))
+    assert error.value.code == "DATA-LABEL"
+    assert error.value.what == "The labels of the data are not the classes of the model."
+    assert error.value.why.startswith(f"{package.manifest.label}: unknown: Parasitized, Uninfected")
+    assert "classes: Alpha, Beta" in error.value.why and "recipe" not in error.value.remedy

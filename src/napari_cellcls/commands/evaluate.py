@@ -272,9 +272,10 @@ def groups_known(cells: CellSet) -> bool:
 def by_folds(folder: Path, data: Path, kind: str = "patient") -> Task[HeldOut]:
     """Return what the fold models of a folder say of the cells each did not see."""
     from napari_cellcls.learn.evaluate import of_folds, open_judged, read_folds
+    from napari_cellcls.learn.reading import for_a_model
 
     about = read_folds(folder)
-    cells = yield from open_judged(about, data)
+    cells = yield from for_a_model(open_judged(about, data), str(about.get("recipe", folder.name)))
     if cells.group_kind in _APART.values() and cells.group_kind != kind:
         raise DataError(
             "The cells are grouped by something else than the protocol.",

@@ -33,6 +33,17 @@ def no_pixels(path: str, why: str) -> ImageError:
     )
 
 
+def damaged(path: str, why: str) -> ImageError:
+    """Return the error for a file whose content is not what its format says."""
+    return ImageError(
+        "The image is damaged, or uses a variant of its format that cannot be read.",
+        code="IMG-CORRUPT",
+        path=path,
+        why=why,
+        remedy="Copy the file again; if that does not help, export it as OME-TIFF.",
+    )
+
+
 class reader_errors:
     """Context manager: whatever a reader raises becomes a coded error with its cause."""
 
@@ -54,13 +65,7 @@ class reader_errors:
                 why=str(error) or "the system refused the allocation",
                 remedy="Close other programs, or save the image as tiled OME-Zarr.",
             ) from error
-        raise ImageError(
-            "The image is damaged, or uses a variant of its format that cannot be read.",
-            code="IMG-CORRUPT",
-            path=self.path,
-            why=f"the reader says: {reason(error)}",
-            remedy="Copy the file again; if that does not help, export it as OME-TIFF.",
-        ) from error
+        raise damaged(self.path, f"the reader says: {reason(error)}") from error
 
 
 def as_numpy(data: Any, path: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_cellcls.images.faults import as_numpy
+from napari_cellcls.images.faults import as_numpy, damaged
 from napari_cellcls.images.lazy import guard, windows
 from napari_cellcls.images.readers import SMALL_BYTES, RawScene
 from napari_cellcls.images.values import check_dtype, finite, measure_range, native
@@ -62,13 +62,7 @@ def select(
     data, dims, notes = raw.data, raw.dims, list(raw.notes)
     if data.ndim != len(dims) or 0 in data.shape:
         # A reader may warn of damaged tags and return what is left, such as nothing.
-        raise ImageError(
-            "The image is damaged, or uses a variant of its format that cannot be read.",
-            code="IMG-CORRUPT",
-            path=path,
-            why=f"the reader gives an array of {tuple(data.shape)} for the axes {dims}",
-            remedy="Copy the file again; if that does not help, export it as OME-TIFF.",
-        )
+        raise damaged(path, f"the reader gives an array of {tuple(data.shape)} for the axes {dims}")
     depth = raw.size("Z")
     data, dims = _take(data, dims, "T", _index(t, raw.size("T"), "time point", path))
     chosen = 0

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cellcls.files import atomic_path, sweep, write_bytes
+from napari_cellcls.files import atomic_path, reason, sweep, write_bytes
 from napari_cellcls.vocabulary import DataError, TaskError
 
 Groups = dict[str, dict[str, np.ndarray]]
@@ -101,7 +101,7 @@ class Checkpoints:
                 return Restored(groups, state, best, tuple(notes))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 notes.append(
-                    f"The checkpoint {path.stem} is damaged ({error}); an older one is used."
+                    f"The checkpoint {path.stem} is damaged: {reason(error)}. An older one is used."
                 )
         if notes:
             notes.append("No checkpoint is whole: the training begins anew.")
@@ -150,7 +150,7 @@ class Checkpoints:
                 "The checkpoint of the training cannot be written.",
                 code="RUN-WRITE",
                 path=self.folder,
-                why=f"{type(error).__name__}: {error.strerror or error}",
+                why=reason(error),
                 remedy="Make room or choose another folder with --out, then go on with --resume.",
             ) from error
 

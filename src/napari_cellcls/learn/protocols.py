@@ -237,6 +237,8 @@ def _group_notes(data: CellSet, sides: Mapping[str, np.ndarray]) -> tuple[str, .
         return ()
     trained = np.unique(data.groups[sides["training"]])
     shared = np.isin(data.groups[sides["test"]], trained).mean()
+    if not shared:
+        return (f"The split is random, but no {data.group_kind} is on two sides, as it happens.",)
     who = f"{100 * shared:.1f} % of the test images have their {data.group_kind}"
     return (f"The split is random: {who} on the training side too; the numbers flatter the model.",)
 

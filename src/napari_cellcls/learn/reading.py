@@ -56,6 +56,29 @@ def open_cells(recipe: Recipe, path: Path) -> Task[CellSet]:
     )
 
 
+def for_a_model(opened: Task[CellSet], label: str) -> Task[CellSet]:
+    """Read labelled images for a finished model, whose classes no recipe can change.
+
+    Raises
+    ------
+    DataError
+        As the reader; the remedy of ``DATA-LABEL`` is about the model.
+    """
+    try:
+        return (yield from opened)
+    except DataError as error:
+        if error.code != "DATA-LABEL":
+            raise
+        raise DataError(
+            "The labels of the data are not the classes of the model.",
+            code=error.code,
+            path=error.path,
+            why=f"{label}: {error.why}",
+            remedy="Name the folders (or labels) as the model names its classes and leave other cells out, "
+            "or evaluate a model of these classes.",
+        ) from None
+
+
 def split_of(recipe: Recipe, data: CellSet, fold: int | None) -> Task[Split]:
     """Return the checked split of a recipe.
 

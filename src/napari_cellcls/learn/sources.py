@@ -18,7 +18,7 @@ from napari_cellcls.files import reason
 from napari_cellcls.learn.datasets import CellSet, Channels, open_dataset
 from napari_cellcls.learn.datasets.cellset import listed
 from napari_cellcls.learn.heldout import APART, SHARED, UNKNOWN, HeldOut
-from napari_cellcls.learn.reading import open_cells
+from napari_cellcls.learn.reading import for_a_model, open_cells
 from napari_cellcls.learn.recipe import Recipe, read_recipe
 from napari_cellcls.learn.splits import check_leaks
 from napari_cellcls.models.manifest import Manifest
@@ -215,11 +215,12 @@ def of_model(package: ModelPackage, path: Path, *, engine: str, device: str) -> 
 
     need_classes(package)
     manifest = package.manifest
-    data = yield from open_dataset(
+    given = open_dataset(
         path, size=manifest.crop.size, channels=_channels(manifest), classes=tuple(c.name for c in manifest.classes),
         normalization=manifest.normalization, frame="square" if manifest.crop.frame == "square" else "box",
         margin=manifest.crop.margin,
     )  # fmt: skip
+    data = yield from for_a_model(given, manifest.label)
     data = data.judged()
     if data.multi_label and not manifest.multi_label:
         raise DataError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_cellcls.files import reason
 from napari_cellcls.models import networks, places
 from napari_cellcls.models.plan import WeightSpec, assign
 from napari_cellcls.vocabulary import ModelError
@@ -105,7 +106,7 @@ def read(path: Path, arch_id: str, params: Mapping[str, Any]) -> dict[str, np.nd
     try:
         found = _read_layers(path)
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise _unusable(path, f"{type(error).__name__}: {error!s:.200}") from None
+        raise _unusable(path, reason(error)) from None
     if set(found) != set(wanted):
         # Older files name the layers otherwise; chains of layers are in the same order anyway.
         found = dict(zip(wanted, found.values())) if len(found) == len(wanted) else {}
