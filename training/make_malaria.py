@@ -38,6 +38,7 @@ from training.bundling import (  # noqa: E402
     write_folds,
     write_model,
 )
+from training.seeds import judge_again, over_seeds  # noqa: E402
 
 HERE = Path(__file__).parent
 NAME = "malaria-thin-smear"
@@ -66,6 +67,9 @@ def main() -> None:
         "--smears",
         type=Path,
         help="folder with bccd, chula_rbc12 and the malaria table: looks at cells there",
+    )
+    parser.add_argument(
+        "--again", type=Path, nargs="*", default=[], help="runs of the folds with other seeds"
     )
     parser.add_argument("--folds", type=Path, default=FOLDS)
     parser.add_argument("--package", type=Path, default=BUNDLED / f"{NAME}.cellpkg")
@@ -97,9 +101,32 @@ def main() -> None:
     foreign = (
         foreign_smears(options.smears, options.package, options.folds) if options.smears else ""
     )
-    write_bytes(options.card, card(package, job, data, report, gap, foreign).encode())
+    again = judge_again(options.again, options.folds, data, options.recipe, bundle)
+    seeds = seeds_table({job.training.seed: report, **again}, data) if again else ""
+    write_bytes(options.card, card(package, job, data, report, gap, foreign, seeds).encode())
     print(text)
     print(f"{options.package}: {options.package.stat().st_size / 1e6:.2f} MB")
+
+
+def seeds_table(reports: dict[int, Report], data: CellSet) -> str:
+    """Return what the same folds give with several seeds, as a section of the card."""
+    rows = {
+        f"seed {seed}, mean of folds": report.rows["mean ± SD of folds"]
+        for seed, report in reports.items()
+    }
+    title = f"mean of {len(reports)} seeds and their folds"
+    rows[title] = over_seeds(reports, data, clean=False).rows["mean ± SD of folds"]
+    rows[f"{title}, confirmed labels"] = over_seeds(reports, data, clean=True).rows[
+        "mean ± SD of folds"
+    ]
+    return f"""## Other seeds
+
+{table(rows, SHOWN)}
+
+The same folds; another seed draws other first weights, batches and changes. The fold models of the further seeds lie in
+`training/folds/malaria_thin_smear/seed*`.
+
+"""
 
 
 def doubted(data: CellSet, patient: str) -> str:
@@ -139,7 +166,13 @@ def foreign_smears(smears: Path, package: Path, folds: Path) -> str:
 
 
 def card(
-    package: Any, job: Job, data: CellSet, report: Report, gap: dict[str, Any] | None, foreign: str
+    package: Any,
+    job: Job,
+    data: CellSet,
+    report: Report,
+    gap: dict[str, Any] | None,
+    foreign: str,
+    seeds: str,
 ) -> str:
     """Return the model card in Markdown; every number is taken from the report."""
     from napari_cellcls.models import networks
@@ -199,7 +232,7 @@ Specificity at 93 % sensitivity: {found["specificity_at_93"]:.4f}.
 About 5 % of the published labels are doubtful (Fuhad et al. 2020, Diagnostics 10:329); "confirmed labels only" leaves
 those cells out. Whole patients fail together, mostly those whose labels are doubted. Lowest accuracy: {worst}.
 
-{elsewhere}## What this means in use
+{seeds}{elsewhere}## What this means in use
 
 A specificity of {found["specificity"]:.4f} calls {false_fraction:.1%} of healthy cells parasitized: in a healthy patient that
 looks like a parasitaemia of {false_fraction:.1%}. Single-cell results are no statement about a patient. Stains, cameras and
