@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cellcls.session import Session
+from napari_cellcls.session import Corrected, Session
 from napari_cellcls.vocabulary import CellClsError, ClassScheme
 from napari_cellcls.workflow import Outcome, default_thresholds
 
@@ -186,3 +186,21 @@ def test_a_cell_with_several_classes_shows_the_most_probable() -> None:
     p = np.array([[0.6, 0.9, 0.1], [0.1, 0.2, 0.3]])
     session.accept(Outcome(cells, predictions_of(cells, p, scheme), package=None))  # type: ignore[arg-type]
     assert session.codes.tolist() == [2, 4]
+
+
+def test_peoples_word_counts_before_the_models(classified: Session) -> None:
+    before = classified.counts()
+    assert before is not None
+    scheme = ClassScheme.from_names(("Parasitized", "Uninfected", "Platelet"))
+    assigned = np.zeros((before.total, 3), bool)
+    assigned[:, 2] = True
+    heard: list[bool] = []
+    classified.corrections_changed.connect(lambda: heard.append(True))
+    classified.set_corrected(Corrected(scheme, assigned, before.total))
+    counts = classified.counts()
+    assert counts is not None and [row.count for row in counts.classes] == [0, 0, before.total]
+    classified.set_corrected(None)
+    assert classified.counts() == before and heard == [True, True]
+    classified.set_corrected(Corrected(scheme, assigned, before.total))
+    classified.set_model(None)
+    assert classified.corrected is None and classified.counts() is None

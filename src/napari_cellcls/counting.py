@@ -143,7 +143,7 @@ def rogan_gladen(k: int, n: int, sensitivity: Estimate, specificity: Estimate) -
 
 def class_counts(predictions: Predictions) -> ClassCounts:
     """Count the predicted classes of :class:`~napari_cellcls.predict.Predictions`."""
-    return _count(np.asarray(predictions.assigned, bool), predictions.scheme)
+    return counts_of(np.asarray(predictions.assigned, bool), predictions.scheme)
 
 
 def count_names(names: Sequence[str], scheme: ClassScheme) -> ClassCounts:
@@ -157,7 +157,7 @@ def count_names(names: Sequence[str], scheme: ClassScheme) -> ClassCounts:
         for name in str(text).split(COLUMNS.joiner):
             if name in index:
                 assigned[row, index[name]] = True
-    return _count(assigned, scheme)
+    return counts_of(assigned, scheme)
 
 
 def total_counts(parts: Sequence[ClassCounts]) -> ClassCounts:
@@ -213,7 +213,8 @@ def parasitaemia_of(counts: ClassCounts, metrics: Metrics) -> dict[str, Estimate
     }
 
 
-def _count(assigned: np.ndarray, scheme: ClassScheme) -> ClassCounts:
+def counts_of(assigned: np.ndarray, scheme: ClassScheme) -> ClassCounts:
+    """Return the counts of cells that have the classes ``assigned``, bool ``(N, K)``."""
     total = len(assigned)
     hits = assigned.sum(axis=0) if total else np.zeros(len(scheme), int)
     rows = tuple(

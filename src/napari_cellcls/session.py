@@ -9,7 +9,7 @@ writes to it: the caller hands the result to :meth:`Session.accept`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,25 @@ if TYPE_CHECKING:
     from napari_cellcls.predict import Predictions
 
 
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """The classes of all cells, people's word before the model's.
+
+    Attributes
+    ----------
+    scheme : ClassScheme
+        Of the project; may have more classes than the model.
+    assigned : numpy.ndarray
+        ``(N, K)`` bool.
+    judged : int
+        Cells that people decided about.
+    """
+
+    scheme: ClassScheme
+    assigned: np.ndarray
+    judged: int
+
+
 class Session:
     """Image, cells, model, channel mapping, engine, thresholds and predictions of one viewer.
 
@@ -43,6 +62,7 @@ class Session:
     engine_changed = Signal()
     predictions_changed = Signal()
     thresholds_changed = Signal()
+    corrections_changed = Signal()
 
     def __init__(self) -> None:
         self.image: Image | None = None
@@ -57,6 +77,7 @@ class Session:
         self.engine, self.device = "auto", "auto"
         self.thresholds: tuple[float, ...] | None = None
         self.predictions: Predictions | None = None
+        self.corrected: Corrected | None = None
         self._raw: Predictions | None = None
 
     def set_image(self, image: Image | None) -> None:
@@ -113,11 +134,19 @@ class Session:
             raise ValueError(f"one threshold per class is needed; received {thresholds}")
         if thresholds == self.thresholds:
             return
-        self.thresholds = thresholds
+        self.thresholds, self.corrected = thresholds, None
         self.predictions = self._apply_thresholds(self._raw)
         self.thresholds_changed.emit()
         if self.predictions is not None:
             self.predictions_changed.emit()
+
+    def set_corrected(self, corrected: Corrected | None) -> None:
+        """Count with what people said where they said it; None: with the predictions alone.
+
+        :attr:`predictions` stays what the model said.
+        """
+        self.corrected = corrected if self.predictions is not None else None
+        self.corrections_changed.emit()
 
     def find_cells(self) -> Task[Cells]:
         """Return the task that finds the cells with the chosen method (``NO-IMAGE``, ``NO-CELLS-CHOSEN``)."""
@@ -155,7 +184,7 @@ class Session:
         if self.cells is not outcome.cells:
             self.cells = outcome.cells
             self.cells_changed.emit()
-        self.package, self._raw = outcome.package, outcome.predictions
+        self.package, self._raw, self.corrected = outcome.package, outcome.predictions, None
         self.predictions = self._apply_thresholds(outcome.predictions)
         self.predictions_changed.emit()
 
@@ -207,18 +236,29 @@ class Session:
         return row if row < len(ids) and ids[row] == label else None
 
     def counts(self) -> ClassCounts | None:
-        """Return the counts per class, None before a classification."""
-        from napari_cellcls.counting import class_counts
+        """Return the counts per class, people's word before the model's; None before a classification."""
+        from napari_cellcls.counting import class_counts, counts_of
 
+        if self.corrected is not None:
+            return counts_of(self.corrected.assigned, self.corrected.scheme)
         return None if self.predictions is None else class_counts(self.predictions)
 
     def parasitaemia(self) -> dict[str, Estimate]:
-        """Return share of infected cells, apparent and corrected; empty for other models."""
-        from napari_cellcls.counting import parasitaemia
+        """Return share of infected cells, apparent and corrected; empty for other models.
+
+        The apparent one counts people's word where there is one. Correcting for the model's errors
+        is about its predictions alone.
+        """
+        from napari_cellcls.counting import parasitaemia, parasitaemia_of
 
         if self.predictions is None or self.package is None or not len(self.predictions.ids):
             return {}
-        return parasitaemia(self.predictions, self.package)
+        found = parasitaemia(self.predictions, self.package)
+        counts = self.counts()
+        if found and self.corrected is not None and counts is not None:
+            told = parasitaemia_of(counts, self.package.manifest.metrics)
+            found["apparent"] = told.get("apparent", found["apparent"])
+        return found
 
     def _drop_cells(self) -> None:
         had, self.cells = self.cells is not None, None
@@ -228,7 +268,7 @@ class Session:
 
     def _drop_predictions(self) -> None:
         if self.predictions is not None:
-            self.predictions = self._raw = None
+            self.predictions = self._raw = self.corrected = None
             self.predictions_changed.emit()
 
     def _match(self) -> None:

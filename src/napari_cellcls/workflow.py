@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.predict import Predictions
 
+_MOST_EMBEDDING_BYTES = 1 << 28
+
 Method = Literal["smear", "blood", "fluorescence", "whole"]
 METHODS: tuple[Method, ...] = ("smear", "blood", "fluorescence", "whole")
 
@@ -83,10 +85,12 @@ def classify(setup: Setup) -> Task[Outcome]:
     yield Progress(0, 0, "Loading the model")
     package = setup.package or registry.load(setup.model_name)
     yield Progress(0, 0, "Starting the engine")
+    # Reviewing sorts cells by likeness and learns from them; millions of cells go without.
+    keep = 4 * len(cells) * package.embedding_size <= _MOST_EMBEDDING_BYTES
     with runtime.open_engine(package, engine=setup.engine, device=setup.device) as engine:
         predictions = yield from predict(
             setup.image, cells, package,
-            mapping=setup.mapping, engine=engine, batch_size=setup.batch_size,
+            mapping=setup.mapping, engine=engine, batch_size=setup.batch_size, keep_embeddings=keep,
         )  # fmt: skip
     return Outcome(cells, predictions, package)
 

@@ -105,3 +105,12 @@ def test_the_place_in_a_stack() -> None:
     assert choices.stack_sizes(stack) == (4, 5)
     assert choices.plane_index(stack, (2, 9, 0, 0)) == (2, 4)
     assert choices.plane_index(Image(PLANE), (3, 0, 0)) == ()
+
+
+def test_the_plane_of_a_stack_is_told_as_time_and_depth() -> None:
+    stack = Image(np.zeros((3, 4, 8, 8)))
+    assert choices.time_and_depth(stack, (2, 1, 0, 0)) == {"t": 2, "z": 1}
+    movie = Image(np.zeros((5, 8, 8)), axis_labels=("t", "y", "x"))
+    assert choices.time_and_depth(movie, (4, 0, 0)) == {"t": 4, "z": 0}
+    assert choices.time_and_depth(Image(np.zeros((5, 8, 8))), (3, 0, 0))["z"] == 3
+    assert choices.time_and_depth(Image(np.zeros((8, 8))), (0, 0)) == {"t": 0, "z": 0}

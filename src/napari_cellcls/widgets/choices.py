@@ -120,6 +120,18 @@ def plane_index(layer: Any, step: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(np.clip(i, 0, n - 1)) for i, n in zip(before, sizes, strict=True))
 
 
+def time_and_depth(layer: Any, step: Sequence[int]) -> dict[str, int]:
+    """Return which ``t`` and ``z`` the displayed plane of a stack is, 0 where there is no such axis.
+
+    Of several axes the last is depth and those before it count as time.
+    """
+    index, sizes = plane_index(layer, step), stack_sizes(layer)
+    if len(sizes) == 1 and str(layer.axis_labels[0]).lower() in ("t", "time"):
+        return {"t": index[0], "z": 0}
+    z = index[-1] if sizes else 0
+    return {"t": int(np.ravel_multi_index(index[:-1], sizes[:-1])) if len(sizes) > 1 else 0, "z": z}
+
+
 def stack_sizes(layer: Any) -> tuple[int, ...]:
     """Return the lengths of the axes in front of Y and X."""
     data = layer.data[0] if layer.multiscale else layer.data
@@ -147,7 +159,7 @@ def to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
 
     first = choice.layers[0]
     planes = [plane(layer, step) for layer in choice.layers]
-    told = first.metadata.get(META, {})
+    told = {**first.metadata.get(META, {}), **time_and_depth(first, step)}
     known: dict[str, Any] = {"name": choice.name, "pixel_size_um": pixel_size_um(first)}
     if choice.is_rgb:
         return _with_origin(image_from_array(planes[0], rgb=True, **known), told)
@@ -173,7 +185,10 @@ def to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
 def _with_origin(image: Image, told: dict[str, Any]) -> Image:
     """Add what the reader knew: file, scene and its notes."""
     notes = tuple(dict.fromkeys((*told.get("notes", ()), *image.notes)))
-    return replace(image, path=told.get("path"), scene=str(told.get("scene", "")), notes=notes)
+    return replace(
+        image, path=told.get("path"), scene=str(told.get("scene", "")), notes=notes,
+        t=told["t"], z=told["z"],
+    )  # fmt: skip
 
 
 def _stack(planes: list[Any]) -> Any:

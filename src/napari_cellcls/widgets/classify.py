@@ -120,6 +120,7 @@ class ClassifyWidget(QWidget):
         session.mapping_changed.connect(self._on_mapping)
         session.predictions_changed.connect(self._on_predictions)
         session.thresholds_changed.connect(self._on_thresholds)
+        session.corrections_changed.connect(self._on_corrections)
         self.controller.veil.changed.connect(self._soon.start)
         self.viewer.dims.events.current_step.connect(self._on_step)
         self.controller.catalog.surveyed.connect(self._render_engines)
@@ -160,6 +161,9 @@ class ClassifyWidget(QWidget):
 
     def _on_thresholds(self) -> None:
         self.thresholds.set_values(self._threshold_values())
+
+    def _on_corrections(self) -> None:
+        self._render_results()
 
     def _render_all(self) -> None:
         self._render_engines()
@@ -214,7 +218,8 @@ class ClassifyWidget(QWidget):
         if session.cells is not None and session.cells.rejected is not None:
             rejected = session.cells.rejected.counts()
         if counts is not None:
-            self.results.show_counts(counts, rejected, session.parasitaemia())
+            judged = 0 if session.corrected is None else session.corrected.judged
+            self.results.show_counts(counts, rejected, session.parasitaemia(), judged)
         elif session.cells is not None:
             self.results.show_cells(len(session.cells), rejected)
         else:

@@ -155,14 +155,36 @@ def write_marks(
         return
     box = [cells.table[c].to_numpy(int) for c in COLUMNS.bbox]
     for y0, x0, y1, x1, code, label in zip(*box, codes, cells.ids):
-        edge = min(y1 - y0, x1 - x0)
-        if edge < _SMALLEST_MARKED or not 1 <= code <= len(marks):
-            continue
-        sign = glyph(marks[code - 1], int(np.clip(0.2 * edge, 10, 24 * coarse)))
-        at = _highest_room(cells.labels[y0:y1, x0:x1] == label, sign.shape)
-        if at is not None:
-            y, x = y0 + at[0], x0 + at[1]
-            raster[y : y + sign.shape[0], x : x + sign.shape[1]][sign] = code
+        if 1 <= code <= len(marks) and min(y1 - y0, x1 - x0) >= _SMALLEST_MARKED:
+            window = (slice(y0, y1), slice(x0, x1))
+            mark = marks[code - 1]
+            write_mark(raster[window], cells.labels[window] == label, code, mark, coarse)
+
+
+def write_mark(
+    part: np.ndarray, inside: np.ndarray, code: int, mark: str, coarse: float = 1.0
+) -> None:
+    """Write one letter into the part of a class raster that is the box of a cell.
+
+    Parameters
+    ----------
+    part : numpy.ndarray
+        ``(Y, X)`` uint8, changed in place.
+    inside : numpy.ndarray
+        ``(Y, X)`` bool, the cell.
+    code, mark
+        Number and letter of its class.
+    coarse : float
+        See :func:`coarseness`.
+    """
+    edge = min(inside.shape)
+    if edge < _SMALLEST_MARKED:
+        return
+    sign = glyph(mark, int(np.clip(0.2 * edge, 10, 24 * coarse)))
+    at = _highest_room(inside, sign.shape)
+    if at is not None:
+        y, x = at
+        part[y : y + sign.shape[0], x : x + sign.shape[1]][sign] = code
 
 
 def _highest_room(mask: np.ndarray, size: tuple[int, int]) -> tuple[int, int] | None:

@@ -18,6 +18,12 @@ GAP = 6
 _NARROWEST = 350
 
 
+def discard(widget: QWidget) -> None:
+    """Take a widget out of sight at once; Qt deletes it when its event loop gets there."""
+    widget.hide()
+    widget.deleteLater()
+
+
 def caption(text: str = "", parent: QWidget | None = None) -> QLabel:
     """Return a wrapping label in a slightly smaller font that can be selected with the mouse."""
     label = QLabel(text, parent)

@@ -12,7 +12,7 @@ from napari_cellcls.counting import is_defined
 from napari_cellcls.marks import class_marks
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, Estimate
 from napari_cellcls.widgets.drawing import NO_CLASS
-from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption, card_frame, small
+from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption, card_frame, discard, small
 
 if TYPE_CHECKING:
     from napari_cellcls.counting import ClassCounts
@@ -72,7 +72,11 @@ class ResultsPanel(QWidget):
         self._show("1 cell" if total == 1 else f"{total:,} cells", rejected, {})
 
     def show_counts(
-        self, counts: ClassCounts, rejected: Mapping[str, int], parasitemia: Mapping[str, Estimate]
+        self,
+        counts: ClassCounts,
+        rejected: Mapping[str, int],
+        parasitemia: Mapping[str, Estimate],
+        judged: int = 0,
     ) -> None:
         """Show counts per class, objects left out, and the parasitemia if the model has one.
 
@@ -83,8 +87,11 @@ class ResultsPanel(QWidget):
             Reason -> objects.
         parasitemia : mapping
             ``apparent`` and ``corrected`` estimates; empty for other models.
+        judged : int
+            Cells that people labeled, counted as they said.
         """
-        self._show(f"{counts.total:,} cells classified", rejected, parasitemia)
+        labeled = f", {judged:,} labeled by people" if judged else ""
+        self._show(f"{counts.total:,} cells classified{labeled}", rejected, parasitemia)
         marks = class_marks(tuple(row.cell_class.name for row in counts.classes))
         many = len(counts.classes) > 6
         line = 0
@@ -109,7 +116,7 @@ class ResultsPanel(QWidget):
     ) -> None:
         for label in self._rows:
             self._grid.removeWidget(label)
-            label.deleteLater()
+            discard(label)
         self._rows = []
         self.headline.setText(text)
         self.left_out.setText(left_out_words(rejected))

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QPushButton, QWi
 
 from napari_cellcls.marks import class_marks
 from napari_cellcls.vocabulary import ClassScheme
-from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption
+from napari_cellcls.widgets.panels.look import GAP, ClassMark, caption, discard
 
 
 class ThresholdsPanel(QWidget):
@@ -41,7 +41,7 @@ class ThresholdsPanel(QWidget):
         """Show one row per class of ``scheme`` with its threshold in 0..1."""
         for widget in self._rows:
             self._grid.removeWidget(widget)
-            widget.deleteLater()
+            discard(widget)
         self._rows, self.boxes = [], []
         names = scheme.names if scheme is not None else ()
         self._note.setText(self._explain(scheme))
