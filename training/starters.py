@@ -225,7 +225,7 @@ These numbers say how well the network learned the drawing, nothing more. Interv
 
 {table(base, starter.numbers)}
 
-{second["title"]}: macro F1 {second["macro_f1"]:.4f} ({second["macro_f1_low"]:.4f} to {second["macro_f1_high"]:.4f}), {second["n"]:,} cells.
+{table({second["title"]: second}, ("macro_f1",))}
 
 {table(measured["classes"], PER_CLASS)}
 {confusion}

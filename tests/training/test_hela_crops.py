@@ -19,7 +19,7 @@ def test_classes_come_in_turn() -> None:
     found = hela_crops.collect(30, 4, processes=1)
     assert found.labels.tolist() == [0, 1, 2, 3]
     assert found.fields.tolist() == [30, 31, 32, 33]
-    assert found.crops.shape == (4, 128, 128, 1) and found.crops.dtype == np.uint8
+    assert found.crops.shape == (4, 112, 112, 1) and found.crops.dtype == np.uint8
     assert ((found.crops > 200).sum((1, 2, 3)) > 20).all()
     again = hela_crops.image_crop(31)
     assert np.array_equal(again.crops[0], found.crops[1])

@@ -19,7 +19,7 @@ CLASSES = tuple(hela.STAINS)
 ROLES = (ChannelRole.GRAY,)
 # The set has one cell per image: what is not black is the frame. Where the photograph around the
 # cell was kept, that is the whole image, and the cell is smaller in it.
-CROP = CropSpec(size=128, frame="square", margin=0.05, mask=False, fill=0.0)
+CROP = CropSpec(size=112, frame="square", margin=0.05, mask=False, fill=0.0)
 # The range of real files is 8 bits in some copies of the set and 16 in others.
 NORMALIZATION = Normalization("percentile", 0.5, 99.8)
 GOLGI = ("golgia", "golgpp")
