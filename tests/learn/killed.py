@@ -23,7 +23,14 @@ def train(recipe: str, data: Path, out: Path, resume: bool, pipe: int) -> None:
 
     prepare_backend("auto")
     options = argparse.Namespace(
-        recipe=recipe, data=data, out=out, fold=0, resume=resume, set=None, micro_batch=None
+        recipe=recipe,
+        data=data,
+        out=out,
+        fold=0,
+        resume=resume,
+        set=None,
+        micro_batch=None,
+        teacher=None,
     )
     with os.fdopen(pipe, "w") as stream:
         os._exit(runs.train_command(options, stream))

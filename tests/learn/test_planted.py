@@ -28,7 +28,7 @@ def refused(data: Path, tmp_path: Path, **protocol: object) -> dict[str, str]:
     toy.write_recipe(tmp_path / "toy.yaml", protocol=told)
     options = argparse.Namespace(
         recipe=str(tmp_path / "toy.yaml"), data=data, out=tmp_path / "run",
-        fold=0 if told["kind"] == "grouped" else None, resume=False, set=None, micro_batch=None,
+        fold=0 if told["kind"] == "grouped" else None, resume=False, set=None, micro_batch=None, teacher=None,
     )  # fmt: skip
     stream = io.StringIO()
     assert runs.train_command(options, stream, lambda: False) == 4

@@ -57,7 +57,7 @@ def write_data(recipe: str, root: Path) -> Path:
 def train(recipe: str, tmp_path: Path, changes: list[str]) -> Path:
     options = argparse.Namespace(
         recipe=recipe, data=write_data(recipe, tmp_path / "data"), out=tmp_path / "run", fold=None,
-        resume=False, micro_batch=None,
+        resume=False, micro_batch=None, teacher=None,
         set=["phases.*.epochs=2",
              "phases.*.steps_per_epoch=2", "batch_size=8", *changes],
     )  # fmt: skip

@@ -24,7 +24,14 @@ def train(
     data: Path, recipe: Path | str, out: Path, fold: int | None = None, **more: object
 ) -> tuple[int, list[dict]]:
     stream = io.StringIO()
-    told = {"resume": False, "set": None, "micro_batch": None, "stopped": lambda: False, **more}
+    told = {
+        "resume": False,
+        "set": None,
+        "micro_batch": None,
+        "teacher": None,
+        "stopped": lambda: False,
+        **more,
+    }
     stopped = told.pop("stopped")
     options = argparse.Namespace(recipe=str(recipe), data=data, out=out, fold=fold, **told)
     code = runs.train_command(options, stream, stopped)

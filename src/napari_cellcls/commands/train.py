@@ -41,6 +41,12 @@ def train(
             help="Another value for a key of the recipe, with dots: phases.0.epochs=2. Repeatable.",
         ),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of a finished run to learn from beside the labels; with --fold, its same fold. Repeatable.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
 ) -> None:
     """Train a network by a recipe, in a process of its own; Ctrl+C keeps a checkpoint."""
@@ -49,7 +55,7 @@ def train(
 
     changes = tuple(change or ())
     read_recipe(recipe, changes).job()  # mistakes are told before TensorFlow is loaded
-    request = TrainingRequest(recipe, data, out, fold, resume, changes)
+    request = TrainingRequest(recipe, data, out, fold, resume, changes, tuple(teacher or ()))
     try:
         done = console.follow(told(training(request, console.warn)), "Training")
     except KeyboardInterrupt:

@@ -51,12 +51,14 @@ class Loop:
         bank: np.ndarray | None = None,
         micro_batch: int | None = None,
         feature_folder: Path | None = None,
+        soft: np.ndarray | None = None,
     ) -> None:
         import keras
 
         self.job, self.spec, self.out = job, job.training, out
         self.images, self.val = images, val if val is not None and len(val) else None
         self.targets = balance.targets_of(labels, job)
+        self.taught = self.targets if soft is None else soft
         self.pool = balance.pool_of(rows, self.targets, job)
         self.class_weights = balance.weights_of(rows, self.targets, job)
         self.batch = min(self.spec.batch_size, len(self.pool))
@@ -77,7 +79,7 @@ class Loop:
         self.device_images = to_device(images) if on_gpu else None
         self.average = [_copy(w.value) for w in self.model.weights] if self.spec.average else None
         self._begin_epoch()
-        mark = fingerprint(images, labels, job, rows, self.val)
+        mark = fingerprint(images, labels if soft is None else soft, job, rows, self.val)
         self.checkpoints = Checkpoints(out / "checkpoints", mark) if out else None
         self.saved = time.monotonic()
         if not (self.checkpoints and resume and self._restore()):
@@ -114,8 +116,8 @@ class Loop:
             rows = order[self.step * self.batch : (self.step + 1) * self.batch]
             at = self.phase_epoch * steps + self.step
             rate = learning_rate(self.phase, at, steps)
-            targets = self.targets[rows]
-            weights = balance.sample_weights(targets, self.class_weights, self.job.multi_label)
+            targets, labels = self.taught[rows], self.targets[rows]
+            weights = balance.sample_weights(labels, self.class_weights, self.job.multi_label)
             reseed(self.spec.seed, self.epoch, self.step)
             loss, counts = self.optimizing.learn(self._crops(rows), targets, weights, rate)
             if not np.isfinite(loss):

@@ -24,7 +24,7 @@ def make_loss(job: Job) -> Any:
     class Loss(keras.losses.Loss):  # type: ignore[misc]
         def call(self, y_true: Any, y_pred: Any) -> Any:
             y_pred = ops.cast(y_pred, "float32")
-            true = ops.cast(y_true, "float32")
+            true = ops.cast(y_true > 0.5, "float32")  # teachers make soft ones
             if job.multi_label:
                 soft = true * (1 - smoothing) + 0.5 * smoothing
                 loss = ops.softplus(y_pred) - soft * y_pred

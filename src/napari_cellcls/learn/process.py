@@ -38,6 +38,8 @@ class TrainingRequest:
     resume : bool
     changes : tuple of str
         ``key=value``, put in place of values of the recipe.
+    teachers : tuple of Path
+        Runs whose answers are learned beside the labels.
     """
 
     recipe: str
@@ -46,12 +48,14 @@ class TrainingRequest:
     fold: int | None = None
     resume: bool = False
     changes: tuple[str, ...] = ()
+    teachers: tuple[Path, ...] = ()
 
     def arguments(self, *, resume: bool, micro_batch: int | None) -> list[str]:
         """Return the command line of the training process."""
         found = [self.recipe, "--data", str(self.data), "--out", str(self.out)]
         found += [] if self.fold is None else ["--fold", str(self.fold)]
         found += [f"--set={change}" for change in self.changes]
+        found += [f"--teacher={teacher}" for teacher in self.teachers]
         found += ["--resume"] if resume else []
         return found + ([] if micro_batch is None else ["--micro-batch", str(micro_batch)])
 

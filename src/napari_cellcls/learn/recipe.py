@@ -134,6 +134,7 @@ class Recipe(_Part):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     loss: Loss = "categorical_crossentropy"
     multi_label: bool | None = None
+    teaching: Annotated[float, Field(gt=0, le=1)] = 0.5
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     oversample: OversampleRule | None = None

@@ -109,6 +109,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
     say(event="data", counts=data.counts, groups=groups, notes=list(data.notes))
     split = finish(split_of(recipe, data, options.fold), show)
     say(event="notes", notes=list(split.notes))
+    soft = finish(_taught(options, recipe, data, split), show)
     batch = min(job.training.batch_size, len(split.train))
     micro = min(options.micro_batch or batch, batch)
     say(event="start", micro_batch=micro, batch=batch)
@@ -129,6 +130,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
         bank_folder=options.out / "bank",
         feature_folder=store.folder(),
         micro_batch=micro,
+        soft=soft,
         on_begin=begin,
     )
     fitted = _follow(task, say, stopped)
@@ -138,7 +140,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
     about = {
         "recipe": recipe.name, "data": str(options.data), "fold": options.fold, "seed": recipe.seed,
         "counts": data.counts, "groups": groups, "sides": {k: len(v) for k, v in split.sides().items()},
-        "micro_batch": micro, "batch": batch, "notes": [*data.notes, *split.notes, *fitted.notes],
+        "micro_batch": micro, "batch": batch, "teachers": [str(t) for t in options.teacher or ()], "notes": [*data.notes, *split.notes, *fitted.notes],
         "software": _software(),
     }  # fmt: skip
     say(event="progress", done=1, total=1, message="scoring the sides held out")
@@ -150,6 +152,19 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
         sha256=about["weights_sha256"], metrics=about["metrics"],
     )  # fmt: skip
     return 0
+
+
+def _taught(
+    options: argparse.Namespace, recipe: Recipe, data: Any, split: Split
+) -> Task[np.ndarray | None]:
+    """Return what the teachers asked for make of the labels; None without any."""
+    if not options.teacher:
+        return None
+    from napari_cellcls.learn.teachers import soft_targets
+
+    part = "" if options.fold is None else f"fold{options.fold}"
+    folders = [folder / part for folder in options.teacher]
+    return (yield from soft_targets(folders, recipe.teaching, data, split, recipe.job()))
 
 
 def _conclude(
@@ -287,6 +302,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--fold", type=int, help="hold this fold out; without it: all data")
     train.add_argument("--resume", action="store_true")
     train.add_argument("--set", action="append", help="key=value in place of the recipe's")
+    train.add_argument("--teacher", type=Path, action="append", help="a run to learn from too")
     train.add_argument("--micro-batch", type=int, help="cells computed at once")
     logits = commands.add_parser("logits", help="score images by fold models")
     logits.add_argument("folder", type=Path)

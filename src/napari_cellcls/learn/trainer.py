@@ -29,6 +29,7 @@ def fit(
     bank_folder: Path | None = None,
     feature_folder: Path | None = None,
     micro_batch: int | None = None,
+    soft: np.ndarray | None = None,
     on_begin: Callable[[list[str]], None] | None = None,
 ) -> Task[Fitted]:
     """Train a network and return its weights; yields progress with the loss.
@@ -54,6 +55,8 @@ def fit(
         without it every step computes them anew.
     micro_batch : int, optional
         Cells computed at once; gradients are summed up to ``training.batch_size``.
+    soft : numpy.ndarray, optional
+        ``(N, K)`` float32, learned in place of the labels: see :mod:`napari_cellcls.learn.teachers`.
     on_begin : callable, optional
         Told what the training starts from, once, when a checkpoint to go on from is accepted.
 
@@ -76,6 +79,7 @@ def fit(
     loop = Loop(
         images, labels, job, rows, val,
         out=out, resume=resume, bank=bank, micro_batch=micro_batch, feature_folder=feature_folder,
+        soft=soft,
     )  # fmt: skip
     total = loop.steps_total
     try:
