@@ -150,3 +150,20 @@ def test_one_cell_per_class_is_enough_to_begin(per_class: int, seed: int) -> Non
     found = fit_head(x, np.eye(3)[labels])
     assert np.isfinite(found.kernel).all() and (found.logits(x).argmax(1) == labels).mean() > 0.9
     assert found.folds == (0 if per_class < 2 else min(4, per_class))
+
+
+def test_a_few_measured_numbers_are_heard_beside_a_long_embedding() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.repeat([0, 1], 30)
+    embedding = rng.normal(size=(60, 400)).astype(np.float32)
+    measured = (labels[:, None] * 2 + rng.normal(size=(60, 2))).astype(np.float32)
+    x = np.hstack([embedding, measured])
+    alike, apart = (fit_head(x, np.eye(2)[labels], blocks=blocks) for blocks in (None, (400, 2)))
+    shares = [(found.held_out.argmax(1) == labels).mean() for found in (alike, apart)]
+    assert shares[1] > 0.85 > shares[0]
+
+
+def test_blocks_that_do_not_add_up_are_refused() -> None:
+    x, labels = cells(5)
+    with pytest.raises(DataError, match=r"blocks of 50 columns, descriptors have 60"):
+        fit_head(x, np.eye(3)[labels], blocks=(20, 30))

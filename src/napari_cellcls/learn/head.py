@@ -65,6 +65,7 @@ def fit_head(
     weights: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     replay: tuple[np.ndarray, np.ndarray] | None = None,
+    blocks: Sequence[int] | None = None,
     seed: int = 42,
 ) -> Head:
     """Fit a head on labeled cells.
@@ -83,6 +84,9 @@ def fit_head(
     replay : tuple of numpy.ndarray, optional
         Descriptors ``(M, D)`` and targets ``(M, K)`` of the exemplars of the model before, learned
         from in every fold and never judged by, so that old classes are not forgotten.
+    blocks : sequence of int, optional
+        How many columns belong together, such as those of an embedding and the measured numbers:
+        each block weighs the same as a whole, however many columns it has. One block by default.
     seed : int
 
     Raises
@@ -99,7 +103,15 @@ def fit_head(
         y = np.concatenate([y, np.asarray(replay[1], np.float64)])
         w = np.concatenate([w, np.ones(len(x) - own)])
     _check(x, y, w)
-    space = _Space.of(x)
+    blocks = blocks or (x.shape[1],)
+    if sum(blocks) != x.shape[1]:
+        raise DataError(
+            "Descriptors and their parts do not belong together.",
+            code="DATA-SHAPE",
+            why=f"blocks of {sum(blocks)} columns, descriptors have {x.shape[1]}",
+            remedy="Describe the cells again.",
+        )
+    space = _Space.of(x, blocks)
     z = space.into(x)
     exclusive = bool(np.isfinite(y).all() and (y.sum(axis=1) == 1).all())
     fold, grouped = _folds(y[:own], groups, seed)
@@ -125,9 +137,10 @@ class _Space:
     basis: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray) -> _Space:
+    def of(cls, x: np.ndarray, blocks: Sequence[int]) -> _Space:
         mean, scale = x.mean(axis=0), x.std(axis=0)
-        scale = np.where(scale > _TINY, scale, np.inf) * np.sqrt(x.shape[1])
+        share = np.sqrt(np.repeat(blocks, blocks) * len(blocks))
+        scale = np.where(scale > _TINY, scale, np.inf) * share
         centered = (x - mean) / scale
         if len(x) <= x.shape[1]:
             values, vectors = np.linalg.eigh((centered @ centered.T).astype(np.float64))
