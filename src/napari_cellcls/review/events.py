@@ -38,12 +38,13 @@ class Kind(StrEnum):
 
 
 class Source(StrEnum):
-    """How a label came about: decided, accepted as shown, accepted with many others, imported."""
+    """How a label came about: decided, accepted as shown or with many others, imported, or the last word."""
 
     HUMAN = "human"
     ACCEPTED = "accepted"
     BULK = "bulk"
     IMPORTED = "imported"
+    ADJUDICATED = "adjudicated"
 
 
 class Value(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from napari_cellcls.review.events import Event, Flag, Kind, Value
+from napari_cellcls.review.events import Event, Flag, Kind, Source, Value
 from napari_cellcls.review.state import (
     CellState,
     ClassState,
@@ -20,19 +20,28 @@ _GRAY = "#999999"
 _LABEL, _SKIP, _FLAG, _COMMENT = (str(k) for k in (Kind.LABEL, Kind.SKIP, Kind.FLAG, Kind.COMMENT))
 _ONLY, _YES, _NO, _UNJUDGED = (str(v) for v in (Value.ONLY, Value.YES, Value.NO, Value.UNJUDGED))
 _FLAGS = frozenset(str(flag) for flag in Flag)
+_ADJUDICATED = str(Source.ADJUDICATED)
 
 
 def cell(cell_id: str, events: Sequence[Event], class_of: Callable[[str], str]) -> CellState | None:
     """Return the state of a cell from its active events in order; None when nothing is left."""
-    if len(events) == 1 and (one := events[0]).kind == _LABEL and one.value == _ONLY:
+    if (
+        len(events) == 1
+        and (one := events[0]).kind == _LABEL
+        and one.value == _ONLY
+        and one.source != _ADJUDICATED
+    ):
         if one.class_id is None:
             return None
         judged = {class_of(one.class_id): _YES}
         return CellState(cell_id, {one.annotator: Decision(one.annotator, judged, one)})
     by_annotator: dict[str, list[Event]] = {}
     comments = []
+    last_words = []
     for event in events:
-        if event.kind == _COMMENT:
+        if event.source == _ADJUDICATED and event.kind == _LABEL:
+            last_words.append(event)
+        elif event.kind == _COMMENT:
             text = str(event.details.get("text", ""))
             if text:
                 comments.append(Comment(event.annotator, event.created_utc, text, event.event_id))
@@ -45,9 +54,10 @@ def cell(cell_id: str, events: Sequence[Event], class_of: Callable[[str], str]) 
         decision = _decision(annotator, by_annotator[annotator], class_of)
         if decision is not None:
             decisions[annotator] = decision
-    if not decisions and not comments:
+    final = _decision(last_words[-1].annotator, last_words, class_of) if last_words else None
+    if not decisions and not comments and final is None:
         return None
-    return CellState(cell_id, decisions, tuple(comments))
+    return CellState(cell_id, decisions, tuple(comments), final)
 
 
 def _decision(

@@ -57,16 +57,28 @@ class Decision(NamedTuple):
 
 
 class CellState(NamedTuple):
-    """All decisions about one cell, by annotator, and the remarks."""
+    """All decisions about one cell, by annotator, the remarks, and the last word.
+
+    ``final`` is what an adjudication said, whoever gave it; it leaves ``decisions`` as they are.
+    """
 
     cell_id: str
     decisions: Mapping[str, Decision]
     comments: tuple[Comment, ...] = ()
+    final: Decision | None = None
 
     @property
     def flags(self) -> frozenset[str]:
         """Flags that anybody set."""
         return frozenset().union(*(d.flags for d in self.decisions.values()))
+
+    @property
+    def settled(self) -> Decision | None:
+        """What to go by: the last word, else what people agree on; None while neither is there."""
+        if self.final is not None:
+            return self.final
+        judged = [d for d in self.decisions.values() if d.judged]
+        return judged[0] if judged and all(d.judged == judged[0].judged for d in judged) else None
 
     @property
     def disagreed(self) -> bool:

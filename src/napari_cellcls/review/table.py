@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,37 @@ _DECISION = (
 )  # fmt: skip
 LABEL_COLUMNS = (IMAGE, CELL, *_PLACE, *_DECISION)
 """All columns, in order."""
+
+OPINIONS = "opinions"
+"""Column of tables with one row per cell: annotator -> class names, for every annotator; JSON text."""
+DISAGREED = "disagreed"
+"""Flag of a cell on which people differ and nobody said the last word."""
+
+
+def decided(state: State, cell_id: str) -> dict[str, Any]:
+    """Return what is to be taken of a cell, as one row: the last word, else what people agree on.
+
+    Where they differ, ``corrected`` and ``class`` are empty and the flag ``disagreed`` is set; what each
+    of them said is in ``opinions`` in any case.
+    """
+    cell = state.cells[state.canonical(cell_id)]
+    settled = cell.settled
+    judged = {name: d for name, d in cell.decisions.items() if d.judged}
+    row = _decided(state, settled if settled is not None else Decision(""))
+    flags = set(cell.flags)
+    if settled is None and len(judged) > 1:
+        flags.add(DISAGREED)
+    if cell.final is None and judged:
+        row[COLUMNS.annotator] = COLUMNS.joiner.join(judged)
+    opinions = {name: _names(state, d.classes) for name, d in judged.items()}
+    return {
+        CELL: cell.cell_id,
+        **row,
+        SKIPPED: any(d.skipped for d in cell.decisions.values()),
+        COLUMNS.flags: COLUMNS.joiner.join(sorted(flags)),
+        COMMENTS: " / ".join(comment.text for comment in cell.comments),
+        OPINIONS: json.dumps(opinions, ensure_ascii=False) if opinions else "",
+    }
 
 
 def label_table(state: State) -> pd.DataFrame:
@@ -62,6 +94,8 @@ def _rows(state: State, cell: CellState) -> list[dict[str, Any]]:
                 COMMENTS: " / ".join(comments.get(annotator, [])),
             }
         )
+    if cell.final is not None:
+        rows.append({**place, **_decided(state, cell.final), COMMENTS: ""})
     return rows
 
 
