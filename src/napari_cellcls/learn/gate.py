@@ -1,0 +1,206 @@
+"""May a newly trained model take the place of the one before? Decided on labels neither has learned from.
+
+The same cells are answered by both; whole groups are drawn for the interval of the difference. A model that
+cannot be told from the old one does not replace it, and one that forgets an old class is
+for this project only. The more often the same labels are asked, the more a difference must show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from napari_cellcls.learn import intervals, metrics
+from napari_cellcls.learn.metrics import Scored
+
+Word = Literal["better", "no worse", "worse", "not enough data to tell"]
+TOLERATED = 0.005
+"""Macro F1 that may be lost within the interval."""
+FALL, FALL_CELLS = 0.05, 20
+"""A class with so many test cells may not lose more of its F1."""
+FORGOTTEN = 0.02
+"""Macro F1 that may be lost on what the model before was good at."""
+LESS_CALIBRATED = 0.03
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A class that lost F1: its name, before, after, and the cells it was judged by."""
+
+    name: str
+    before: float
+    after: float
+    cells: int
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.name} {100 * self.before:.0f} → {100 * self.after:.0f}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of a new model.
+
+    Attributes
+    ----------
+    word : str
+    promote : bool
+        Whether it may replace the model before.
+    local : bool
+        Whether it should be used for this project only, because it forgets.
+    before, after : float
+        Macro F1 on the held-out labels.
+    difference : tuple of float or None
+        Lower and upper end of the interval of ``after - before``; None with a single group.
+    level : float
+        Of that interval: 0.95 at the first attempt, stricter later.
+    cells, groups, attempts : int
+        What was held out, and how often it has been asked.
+    reasons : tuple of str
+        In sentences.
+    falls, forgotten : tuple of Fall
+        Classes that lost on the held-out labels, and on the exemplars of the model before.
+    """
+
+    word: Word
+    promote: bool
+    local: bool
+    before: float
+    after: float
+    difference: tuple[float, float] | None
+    level: float
+    cells: int
+    groups: int
+    attempts: int
+    reasons: tuple[str, ...]
+    falls: tuple[Fall, ...] = ()
+    forgotten: tuple[Fall, ...] = ()
+
+    def text(self) -> str:
+        """Return the verdict for people."""
+        head = f"{self.word[0].upper()}{self.word[1:]}: macro F1 {self.before:.3f} before, {self.after:.3f} after"
+        if self.difference:
+            low, high = self.difference
+            head += f" ({self.after - self.before:+.3f}, {self.level:.0%} interval {low:+.3f} to {high:+.3f})"
+        where = f"on {self.cells:,} held-out cells of {self.groups:,} groups"
+        asked = "" if self.attempts == 1 else f", asked {self.attempts} times"
+        return "\n".join([f"{head} {where}{asked}.", *self.reasons])
+
+
+def judge_change(
+    before: Scored,
+    after: Scored,
+    classes: Sequence[str],
+    *,
+    regression: tuple[Scored, Scored] | None = None,
+    attempts: int = 1,
+    resamples: int = 2000,
+    seed: int = 42,
+) -> Verdict:
+    """Compare the answers of two models on held-out labels.
+
+    Parameters
+    ----------
+    before, after : Scored
+        Of the same cells in the same order; neither model has learned from them. A class that
+        the model before does not know has probability 0 there.
+    classes : sequence of str
+    regression : tuple of Scored, optional
+        Answers of both on exemplars of the model before, for the classes it knew.
+    attempts : int
+        How often these labels have been asked so far, this time included.
+    resamples, seed : int
+        Of the bootstrap by group.
+    """
+    level = 1 - (1 - _LEVEL) / attempts
+    one, two = (float(metrics.measure(s)["macro_f1"]) for s in (before, after))
+    groups = len(np.unique(before.groups))
+    difference = _interval(before, after, level, resamples, seed)
+    falls = _falls(before, after, classes, FALL)
+    forgotten = _forgotten(regression, classes)
+    word, promote, reasons = _word(one, two, difference, falls, len(before), groups)
+    worse = metrics.measure(after)["ece"] - metrics.measure(before)["ece"]
+    if promote and worse > LESS_CALIBRATED:
+        promote = False
+        reasons.append(f"Its confidence is less honest: calibration error {worse:+.3f}.")
+    if forgotten:
+        named = ", ".join(map(str, forgotten))
+        reasons.append(
+            f"It forgets what the model before knew: {named}. Use it for this project only."
+        )
+    return Verdict(
+        word, promote, bool(forgotten), one, two, difference, level, len(before), groups, attempts,
+        tuple(reasons), falls, forgotten,
+    )  # fmt: skip
+
+
+def _word(
+    one: float,
+    two: float,
+    difference: tuple[float, float] | None,
+    falls: tuple[Fall, ...],
+    cells: int,
+    groups: int,
+) -> tuple[Word, bool, list[str]]:
+    if difference is None:
+        why = "All held-out cells are of one group: nothing can be said about new images."
+        return "not enough data to tell", False, [f"{why} Label cells of other images too."]
+    low, high = difference
+    if high < 0:
+        return "worse", False, ["Keep the model before."]
+    if falls:
+        named = ", ".join(map(str, falls))
+        return "worse", False, [f"F1 falls for {named}. Keep the model before."]
+    if low > 0:
+        return "better", True, []
+    if two >= one and low > -TOLERATED:
+        return "no worse", True, ["The gain is within what chance explains."]
+    return "not enough data to tell", False, [_wanted(one, two, low, cells, groups)]
+
+
+def _wanted(one: float, two: float, low: float, cells: int, groups: int) -> str:
+    gain, half = two - one, two - one - low
+    if gain <= 0:
+        return "No gain shows on the held-out labels so far. Keep the model before, and label more."
+    # The interval shrinks with the root of the number of groups.
+    more = int(np.ceil(cells * ((half / gain) ** 2 - 1)))
+    return (
+        f"If the gain is real, about {max(more, 1):,} more held-out labels, of other images, would show it "
+        f"({cells:,} of {groups:,} so far)."
+    )
+
+
+def _interval(
+    before: Scored, after: Scored, level: float, resamples: int, seed: int
+) -> tuple[float, float] | None:
+    if len(np.unique(before.groups)) < 2:
+        return None
+    one, two = (intervals.resampled(s, resamples, seed).values["macro_f1"] for s in (before, after))
+    return intervals.limits(two - one, level)
+
+
+def _falls(before: Scored, after: Scored, classes: Sequence[str], most: float) -> tuple[Fall, ...]:
+    """Return the classes with enough cells that lose more than ``most`` of their F1."""
+    one, two = (
+        metrics.class_rates(metrics.outcomes(s).sum(axis=0)[None])["f1"][0] for s in (before, after)
+    )
+    cells = before.truth.sum(axis=0)
+    return tuple(
+        Fall(name, float(one[k]), float(two[k]), int(cells[k]))
+        for k, name in enumerate(classes)
+        if cells[k] >= FALL_CELLS and one[k] - two[k] > most
+    )
+
+
+def _forgotten(
+    regression: tuple[Scored, Scored] | None, classes: Sequence[str]
+) -> tuple[Fall, ...]:
+    if regression is None:
+        return ()
+    one, two = regression
+    lost = metrics.measure(one)["macro_f1"] - metrics.measure(two)["macro_f1"]
+    return _falls(one, two, classes, 0.0 if lost > FORGOTTEN else FALL)

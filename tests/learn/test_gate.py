@@ -1,0 +1,114 @@
+"""The gate: true gains pass, shuffled labels do not, small samples say so, forgotten classes are named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_cellcls.learn.gate import judge_change
+from napari_cellcls.learn.metrics import Scored, one_hot, scored
+
+CLASSES = ("ring", "trophozoite", "healthy")
+
+
+def answers(
+    right: float | tuple[float, ...], n: int, seed: int, *, groups: int = 40, base: int = 0
+) -> Scored:
+    """Return answers of which a share is right, the same cells for the same ``n`` and ``base``."""
+    labels = np.random.default_rng(base).integers(0, 3, n)
+    rng = np.random.default_rng(seed)
+    shares = np.broadcast_to(right, 3)[labels]
+    said = np.where(rng.random(n) < shares, labels, (labels + rng.integers(1, 3, n)) % 3)
+    p = np.full((n, 3), 0.05)
+    p[np.arange(n), said] = 0.9
+    names = np.array([f"image{k}" for k in np.random.default_rng(base + 1).integers(0, groups, n)])
+    return scored(p, one_hot(labels, 3), names)
+
+
+def test_a_clear_gain_is_better() -> None:
+    found = judge_change(answers(0.8, 900, 1), answers(0.9, 900, 2), CLASSES)
+    assert found.word == "better" and found.promote and not found.local
+    assert found.difference is not None and found.difference[0] > 0
+    text = found.text()
+    assert text.startswith("Better: macro F1 0.") and "on 900 held-out cells of 40 groups." in text
+
+
+def test_a_clear_loss_is_worse() -> None:
+    found = judge_change(answers(0.9, 900, 1), answers(0.8, 900, 2), CLASSES)
+    assert (found.word, found.promote) == ("worse", False)
+    assert "Keep the model before." in found.text()
+
+
+def test_the_same_answers_are_no_worse() -> None:
+    same = answers(0.9, 900, 1)
+    found = judge_change(same, same, CLASSES)
+    assert (found.word, found.promote, found.difference) == ("no worse", True, (0.0, 0.0))
+
+
+def test_few_labels_do_not_tell_and_it_says_how_many_would() -> None:
+    for seed in range(20):
+        found = judge_change(answers(0.8, 40, seed), answers(0.83, 40, seed + 100), CLASSES)
+        if found.word == "not enough data to tell":
+            assert not found.promote and (
+                "more held-out labels" in found.text() or "No gain" in found.text()
+            )
+            return
+    raise AssertionError("forty cells always told")
+
+
+def test_one_image_claims_nothing() -> None:
+    found = judge_change(answers(0.5, 300, 1, groups=1), answers(0.99, 300, 2, groups=1), CLASSES)
+    assert (found.word, found.promote, found.difference) == ("not enough data to tell", False, None)
+    assert "All held-out cells are of one group" in found.text()
+
+
+def test_a_class_that_falls_stops_a_gain() -> None:
+    before, after = answers((0.95, 0.55, 0.55), 1500, 1), answers((0.55, 0.95, 0.95), 1500, 2)
+    found = judge_change(before, after, CLASSES)
+    assert found.after > found.before
+    assert [fall.name for fall in found.falls] == ["ring"]
+    assert (found.word, found.promote) == ("worse", False) and "F1 falls for ring" in found.text()
+
+
+def test_a_rare_class_does_not_stop_it() -> None:
+    before, after = answers(0.8, 600, 1), answers(0.9, 600, 2)
+    rows = np.r_[np.flatnonzero(~before.truth[:, 0]), np.flatnonzero(before.truth[:, 0])[:10]]
+    assert not judge_change(before.take(rows), after.take(rows), CLASSES).falls
+
+
+def test_a_forgotten_class_is_named() -> None:
+    gain = answers(0.8, 900, 1), answers(0.92, 900, 2)
+    old = answers(0.95, 300, 3, base=9), answers((0.6, 0.95, 0.95), 300, 4, base=9)
+    found = judge_change(*gain, CLASSES, regression=old)
+    assert found.word == "better" and found.promote and found.local
+    assert found.forgotten[0].name == "ring" and found.forgotten[0].after < 0.85
+    assert "It forgets what the model before knew: ring 9" in found.text()
+
+
+def test_dishonest_confidence_is_not_promoted() -> None:
+    before, after = answers(0.8, 900, 1), answers(0.9, 900, 2)
+    sure = np.where(after.said, 0.4, 0.3)
+    timid = Scored(sure, after.said, after.truth, after.groups)
+    found = judge_change(before, timid, CLASSES)
+    assert found.word == "better" and not found.promote and "less honest" in found.text()
+
+
+@pytest.mark.parametrize("attempts", [2, 10])
+def test_asking_again_makes_it_stricter(attempts: int) -> None:
+    pair = answers(0.85, 900, 1), answers(0.9, 900, 2)
+    first, later = (judge_change(*pair, CLASSES, attempts=k) for k in (1, attempts))
+    assert first.difference and later.difference
+    assert later.difference[0] < first.difference[0] < first.difference[1] < later.difference[1]
+    assert f"asked {attempts} times" in later.text() and "asked" not in first.text()
+
+
+def test_chance_alone_is_rarely_promoted() -> None:
+    """Two models of the same worth: the new one takes over only when the labels cannot tell them apart closely."""
+    better = sum(
+        judge_change(
+            answers(0.85, 600, k), answers(0.85, 600, k + 500), CLASSES, resamples=400
+        ).word
+        == "better"
+        for k in range(60)
+    )
+    assert better <= 5
