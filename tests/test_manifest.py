@@ -37,7 +37,10 @@ def test_every_contribution_points_at_a_command(contributions: dict) -> None:
 
 
 def test_the_words_users_see(contributions: dict) -> None:
-    assert [w["display_name"] for w in contributions["widgets"]] == ["Classify cells"]
+    assert [w["display_name"] for w in contributions["widgets"]] == [
+        "Classify cells",
+        "Review cells",
+    ]
     samples = {s["key"]: s["display_name"] for s in contributions["sample_data"]}
     assert samples == {"thin-smear": "Thin blood smear", "rgby-field": "RGBY fluorescence field"}
     assert "napari/layers/classify" in contributions["menus"]

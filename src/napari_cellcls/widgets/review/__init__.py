@@ -1,0 +1,1 @@
+"""The dock *Review cells*: gallery, decisions, classes and project."""

@@ -1,0 +1,129 @@
+"""What the panels say about a cell and about what is possible now, as words and values. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_cellcls.review.sheet import FLAGS
+
+if TYPE_CHECKING:
+    from napari_cellcls.cells.carry import Carried
+    from napari_cellcls.project.project import Project
+    from napari_cellcls.review.fold import State
+    from napari_cellcls.review.sheet import Sheet
+    from napari_cellcls.widgets.review.subject import Subject
+
+
+@dataclass(frozen=True)
+class Chance:
+    """One line on a class of the cell at hand: probability (None: not known), and my judgment."""
+
+    class_id: str
+    probability: float | None
+    judged: int = 0
+    is_shown: bool = False
+
+
+def cell_words(subject: Subject | None, state: State | None, row: int | None = None) -> str:
+    """Return what is known of the cell at hand, or what to do to get one."""
+    if subject is None:
+        return (
+            "Nothing to review yet. Find and classify the cells with Classify cells, "
+            "or open a project that has images."
+        )
+    if row is None:
+        return "No cell is selected." if len(subject.sheet) else "There are no cells."
+    sheet = subject.sheet
+    lines = [f"<b>Cell {int(sheet.cells.ids[row])}</b>"]
+    predicted = int(sheet.predicted[row])
+    if sheet.blind:
+        lines.append("predictions are hidden")
+    elif predicted >= 0:
+        names = [one.name for one, is_so in zip(sheet.classes, sheet.assigned[row]) if is_so]
+        lines.append(f"predicted {_escaped(', '.join(names))} {sheet.confidence[row]:.2f}")
+    elif sheet.opinion is not None:
+        lines.append("no class predicted")
+    cell_id = sheet.known_id(row)
+    cell = state.cell(cell_id) if state is not None and cell_id is not None else None
+    if cell is not None:
+        by_id = {one.id: one.name for one in sheet.classes}
+        for who, decision in cell.decisions.items():
+            if sheet.blind and not sheet.by.get(who, _NOTHING)[row]:
+                continue
+            told = [by_id.get(c, c) for c in decision.classes]
+            told += [f"not {by_id.get(c, c)}" for c in decision.ruled_out]
+            source = f" ({decision.event.source})" if decision.event is not None else ""
+            if told:
+                lines.append(f"{_escaped(who)}: {_escaped(', '.join(told))}{source}")
+            elif decision.skipped:
+                lines.append(f"{_escaped(who)}: skipped")
+        lines += [_escaped(f"“{one.text}” {one.annotator}") for one in cell.comments]
+    flags = [name.replace("_", " ") for k, name in enumerate(FLAGS) if sheet.flags[row] >> k & 1]
+    if flags:
+        lines.append("flags: " + ", ".join(flags))
+    if sheet.disagreed[row]:
+        lines.append("<b>people disagree</b>")
+    return "<br>".join(lines)
+
+
+def chances(sheet: Sheet, row: int) -> list[Chance]:
+    """Return one line per class."""
+    shown = int(sheet.shown[row])
+    return [
+        Chance(
+            one.id,
+            None if sheet.blind else sheet.probability(row, column),
+            int(sheet.judged[row, column]),
+            column == shown,
+        )
+        for column, one in enumerate(sheet.classes)
+    ]
+
+
+def impossible(
+    subject: Subject | None, project: Project | None, row: int | None
+) -> tuple[str, dict[str, str]]:
+    """Return why nothing can be decided (empty: it can), and why single actions cannot be taken."""
+    if subject is None or not len(subject.sheet):
+        return "There is nothing to review.", {"next": "There is nothing to review."}
+    if project is not None and project.journal.refusal is not None:
+        return project.journal.refusal.what, {}
+    some: dict[str, str] = {}
+    if row is None:
+        some = dict.fromkeys(
+            ("accept", "accept_all", "clear", "skip", "bad_segmentation", "ambiguous"),
+            "Select a cell first.",
+        )
+    elif subject.sheet.shown[row] < 0 and not subject.sheet.judged[row].any():
+        some["accept"] = "Nothing is shown that could be accepted."
+    state = project.journal.state if project is not None else None
+    who = project.journal.annotator if project is not None else ""
+    if state is None or not state.to_undo(who):
+        some["undo"] = "There is nothing to undo."
+    if state is None or not state.to_redo(who):
+        some["redo"] = "There is nothing to redo."
+    return "", some
+
+
+def carry_words(result: Carried) -> str:
+    """Return how taking labels over to a new segmentation went."""
+    kinds: dict[str, int] = {}
+    for item in result.review:
+        kinds[item.kind] = kinds.get(item.kind, 0) + 1
+    rest = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    kept = len(result.kept)
+    cells = "1 cell keeps its label" if kept == 1 else f"{kept:,} cells keep their labels"
+    return f"{cells}; not taken over: {rest}" if rest else cells
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+class _Nothing:
+    def __getitem__(self, row: int) -> bool:
+        return False
+
+
+_NOTHING = _Nothing()

@@ -1,0 +1,98 @@
+"""Where the cells to review come from: the dock *Classify cells* of the same window, or an image of the project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from napari_cellcls.widgets.classify import ClassifyWidget
+
+if TYPE_CHECKING:
+    from napari_cellcls.session import Session
+    from napari_cellcls.widgets.layers import SessionLayers
+
+
+class ClassifyLink(QObject):
+    """Follows the dock *Classify cells* of a window, whenever it is opened or closed.
+
+    Parameters
+    ----------
+    dock : QWidget
+        Anything in the same window; also the parent.
+
+    Signals
+    -------
+    changed()
+        Image, cells or predictions are others now.
+    drawn()
+        The dock has drawn its layers.
+    """
+
+    changed = Signal()
+    drawn = Signal()
+
+    def __init__(self, dock: QWidget) -> None:
+        super().__init__(dock)
+        self._dock = dock
+        self.widget: ClassifyWidget | None = None
+
+    @property
+    def session(self) -> Session | None:
+        """The session of the dock found."""
+        return self.widget.session if self.widget is not None else None
+
+    @property
+    def layers(self) -> SessionLayers | None:
+        """The layers of the dock found."""
+        return self.widget.controller.layers if self.widget is not None else None
+
+    def look(self) -> None:
+        """Find the dock; the one at hand is kept while it is there."""
+        there = self._dock.window().findChildren(ClassifyWidget)
+        if self.widget is not None and any(one is self.widget for one in there):
+            return
+        self.forget()
+        if not there:
+            return
+        self.widget = there[-1]
+        session = self.widget.session
+        for signal in self._signals(session):
+            signal.connect(self._on_changed)
+        self.widget.controller.layers.drawn.connect(self.drawn)
+        self.changed.emit()
+
+    def share_a_tab(self) -> None:
+        """Put both docks behind one another, this one in front: side by side both are too low."""
+        mine, other = _dock_of(self._dock), _dock_of(self.widget)
+        window = self._dock.window()
+        if mine is None or other is None or not isinstance(window, QMainWindow):
+            return
+        if mine.isFloating() or other.isFloating():
+            return
+        if window.dockWidgetArea(mine) == window.dockWidgetArea(other):
+            window.tabifyDockWidget(other, mine)
+            mine.show()
+            mine.raise_()
+
+    def forget(self) -> None:
+        """Follow no dock any more."""
+        if self.widget is None:
+            return
+        widget, self.widget = self.widget, None
+        for signal in self._signals(widget.session):
+            signal.disconnect(self._on_changed, missing_ok=True)
+        self.changed.emit()
+
+    def _signals(self, session: Session) -> tuple[Any, ...]:
+        return session.image_changed, session.cells_changed, session.predictions_changed
+
+    def _on_changed(self) -> None:
+        self.changed.emit()
+
+
+def _dock_of(widget: QWidget | None) -> QDockWidget | None:
+    while widget is not None and not isinstance(widget, QDockWidget):
+        widget = widget.parentWidget()
+    return widget

@@ -1,0 +1,162 @@
+"""All that reviewing one plane needs, made in a worker beside the window: rows, ranks, strokes, colors of crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from napari_cellcls.cells.cells import Cells
+from napari_cellcls.cells.crops import channel_limits
+from napari_cellcls.cells.identity import image_id, image_id_of_array
+from napari_cellcls.review.masks import anchor_of
+from napari_cellcls.review.order import Ranker
+from napari_cellcls.review.sheet import Plane, Sheet
+from napari_cellcls.vocabulary import COLUMNS, CellsError, ImageError, Normalization, Progress, Task
+from napari_cellcls.widgets.review.picture import Strokes
+
+if TYPE_CHECKING:
+    from napari_cellcls.images.image import Image
+    from napari_cellcls.predict import Predictions
+    from napari_cellcls.review.fold import State
+
+_READ_WHOLE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What to review: an image, its cells (None: those the journal knows), what a model says."""
+
+    image: Image
+    cells: Cells | None
+    predictions: Predictions | None
+    outline_width: int = 3
+    letters: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One plane, ready.
+
+    Attributes
+    ----------
+    source : Image
+        As it was given.
+    image : Image
+        The same, its planes in memory where they fit.
+    sheet : Sheet
+    ranker : Ranker
+    strokes : Strokes or None
+        None where the image is too large to draw on.
+    limits : numpy.ndarray
+        ``(C, 2)`` black and white of each channel in the crops of the gallery.
+    """
+
+    source: Image
+    image: Image
+    sheet: Sheet
+    ranker: Ranker
+    strokes: Strokes | None
+    limits: np.ndarray
+
+
+def prepare(wanted: Wanted, state: State | None, before: Subject | None = None) -> Task[Subject]:
+    """Make a subject; what is the same as ``before`` is taken from it.
+
+    Raises
+    ------
+    CellsError
+        ``REVIEW-NOCELLS`` when the journal knows no cells of the image and none were given.
+    """
+    yield Progress(0, 3, "Reading the image")
+    image = wanted.image
+    same = before is not None and before.source is image
+    if same and before is not None:
+        image = before.image
+    elif _is_lazy_and_fits(image):
+        image = replace(image, data=np.asarray(image.data))
+    plane = before.sheet.plane if same and before is not None else _plane(image)
+    yield Progress(1, 3, "Looking the cells up")
+    if wanted.cells is not None:
+        sheet = Sheet(wanted.cells, plane, wanted.predictions)
+    else:
+        cells, ids = known_cells(state, plane, image.shape)
+        sheet = Sheet(cells, plane, None, ids)
+    ranker = Ranker(sheet)
+    yield Progress(2, 3, "Drawing")
+    strokes = before.strokes if before is not None else None
+    if strokes is None or before is None or before.sheet.cells is not sheet.cells:
+        strokes = Strokes.of(sheet.cells, wanted.outline_width, wanted.letters)
+    if same and before is not None:
+        return Subject(wanted.image, image, sheet, ranker, strokes, before.limits)
+    limits = np.tile(np.asarray(image.value_range, np.float64), (len(image.channels), 1))
+    if not image.is_rgb:
+        limits = channel_limits(
+            image, Normalization("percentile", 0.5, 99.8), tuple(range(len(image.channels)))
+        )
+    return Subject(wanted.image, image, sheet, ranker, strokes, limits)
+
+
+def known_cells(
+    state: State | None, plane: Plane, shape: tuple[int, int]
+) -> tuple[Cells, list[str]]:
+    """Return the cells of a plane that people decided about, from their stored masks, and their ids.
+
+    Where masks overlap (several segmentations) the later one is drawn on top.
+
+    Raises
+    ------
+    CellsError
+        ``REVIEW-NOCELLS`` when there are none.
+    """
+    found = []
+    for cell_id in state.cells if state is not None else ():
+        assert state is not None
+        anchor = anchor_of(state, cell_id)
+        if anchor is None or anchor.image_id != plane.image_id:
+            continue
+        inside = anchor.bbox[2] <= shape[0] and anchor.bbox[3] <= shape[1]
+        if inside and (anchor.scene, anchor.t, anchor.z) == (plane.scene, plane.t, plane.z):
+            found.append((cell_id, anchor))
+    if not found:
+        raise CellsError(
+            "No cells of this image are known.",
+            code="REVIEW-NOCELLS",
+            path=plane.path,
+            why="nothing was decided about it in this project, and no cells were found in it.",
+            remedy="Open Plugins > Cell Classifier > Classify cells, and find the cells first.",
+        )
+    labels = np.zeros(shape, np.int32)
+    rows = []
+    for label, (_, one) in enumerate(found, start=1):
+        y0, x0, y1, x1 = one.bbox
+        labels[y0:y1, x0:x1][one.pixels()] = label
+        rows.append((label, one.y, one.x, one.area_px, one.area_um2, *one.bbox, ""))
+    columns = [
+        COLUMNS.label, COLUMNS.y, COLUMNS.x, COLUMNS.area_px, COLUMNS.area_um2, *COLUMNS.bbox,
+        COLUMNS.flags,
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=columns)
+    table[COLUMNS.area_um2] = table[COLUMNS.area_um2].astype(float)
+    return Cells(labels, table, "cells of the project"), [cell_id for cell_id, _ in found]
+
+
+def _is_lazy_and_fits(image: Image) -> bool:
+    size = int(image.data.size) * image.data.dtype.itemsize
+    return not isinstance(image.data, np.ndarray) and size <= _READ_WHOLE_BYTES
+
+
+def _plane(image: Image) -> Plane:
+    found = None
+    if image.path:
+        try:
+            found = image_id(image.path)
+        except (
+            ImageError
+        ):  # a sample, a layer made by hand, a file that is gone: known by its pixels
+            found = None
+    if found is None:
+        found = image_id_of_array(np.asarray(image.data))
+    return Plane(found, image.name, image.path, image.scene, image.t, image.z, image.pixel_size_um)

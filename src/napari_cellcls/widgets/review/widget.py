@@ -1,0 +1,349 @@
+"""The dock widget *Review cells*: puts the panels together and renders what the controller knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import napari.viewer
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from qtpy.QtWidgets import QFileDialog, QPushButton, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+
+from napari_cellcls.project.description import SUFFIX
+from napari_cellcls.review.keys import class_keys
+from napari_cellcls.widgets.canvas import CanvasGuard
+from napari_cellcls.widgets.panels.look import Section, TallArea, caption
+from napari_cellcls.widgets.panels.messages import ErrorPanel
+from napari_cellcls.widgets.review.class_edits import ClassEdits
+from napari_cellcls.widgets.review.classes import ClassesPanel
+from napari_cellcls.widgets.review.controller import ReviewController
+from napari_cellcls.widgets.review.decide import DecidePanel
+from napari_cellcls.widgets.review.deciding import Decider
+from napari_cellcls.widgets.review.gallery import Gallery
+from napari_cellcls.widgets.review.keyboard import Keyboard
+from napari_cellcls.widgets.review.pointing import Pointer
+from napari_cellcls.widgets.review.project_bar import ProjectBar
+from napari_cellcls.widgets.review.renderer import Renderer
+from napari_cellcls.widgets.review.view_bar import ViewBar
+
+
+class ReviewWidget(QWidget):
+    """Check and correct the classes of cells.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Injected by napari.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.setAcceptDrops(True)
+        self.project_bar, self.view_bar, self.gallery = (
+            ProjectBar(self),
+            ViewBar(self),
+            Gallery(self),
+        )
+        self.decide, self.classes = DecidePanel(self), ClassesPanel(self)
+        self.classes_section = Section("Classes and progress", self.classes, self)
+        self.error, self.message = ErrorPanel(self), caption("", self)
+        self.carry_button = QPushButton("", self)
+        self.carry_button.hide()
+        self.message.hide()
+        self._lay_out()
+        self.canvas_guard = CanvasGuard(napari_viewer, self)
+        self.controller = ReviewController(napari_viewer, self)
+        self.decider = Decider(self.gallery, self.controller.ready_desk, self)
+        self.keyboard = Keyboard(self, self.act)
+        self.pointer = Pointer(napari_viewer, self.controller.layers.row_at, self)
+        self.render = Renderer(self)
+        self.edits = ClassEdits(self.classes, self.controller, self._try, self)
+        self._retired = self._has_room = False
+        self._connect()
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.setInterval(0)
+        self._turn.timeout.connect(self._begin)
+        self._turn.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on its way into the dock or the viewer."""
+        return self._turn.isActive() or self.controller.busy
+
+    def act(self, name: str) -> None:
+        """Do what a key or button of this name stands for."""
+        if name == "outlines":
+            self.controller.layers.toggle()
+        elif name == "renew":
+            self.controller.guarded(self.controller.collect)
+        elif name.startswith("class:"):
+            self.set_class(name.removeprefix("class:"))
+        else:
+            self._try(lambda: self.decider.act(name))
+
+    def set_class(self, class_id: str, rows: list[int] | None = None) -> None:
+        """Give the selection, or rows, a class."""
+        self._try(lambda: self.decider.set_class(class_id, rows))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Save and stop when napari takes the dock away: it sends no close event (napari#8071)."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._retired:
+            self._retired = True
+            self._turn.stop()
+            self.keyboard.release()
+            self.pointer.retire()
+            self.controller.retire()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Look whether *Classify cells* was opened meanwhile."""
+        super().showEvent(event)
+        self.controller.link.look()
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take project folders."""
+        if event is not None and _project_in(event) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Open the project dropped."""
+        folder = _project_in(event) if event is not None else None
+        if event is not None and folder is not None:
+            event.acceptProposedAction()
+            self.open_project(folder)
+
+    def open_project(self, folder: str) -> None:
+        """Open a project; an error is shown and the present one stays."""
+        self._try(lambda: self.controller.open_project(folder))
+
+    def new_project(self, folder: str) -> None:
+        """Make a project with the classes of the model shown."""
+        subject = self.controller.subject
+        opinion = subject.sheet.opinion if subject is not None else None
+        scheme = opinion.scheme if opinion is not None else None
+        self._try(lambda: self.controller.keeper.create(folder, scheme))
+
+    def look_at(self, row: int) -> None:
+        """Show one cell everywhere: in the panel, framed in the image, with the camera on it."""
+        self.render.show_cell(row)
+        self.controller.layers.frame_row(row)
+        self.controller.layers.fly_to(row)
+        if self.controller.desk is not None:
+            self.controller.desk.look_at(row)
+
+    def tell(self, text: str) -> None:
+        """Say in one line what happened; an empty text takes the line away."""
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+
+    def _try(self, act: Any) -> None:
+        self.error.clear()
+        self.tell("")
+        self.controller.guarded(act)
+
+    def _lay_out(self) -> None:
+        upper, lower = QWidget(self), QWidget(self)
+        top, bottom = QVBoxLayout(upper), QVBoxLayout(lower)
+        for layout, parts in (
+            (top, (self.project_bar, self.error, self.carry_button, self.view_bar, self.gallery)),
+            (bottom, (self.message, self.decide, self.classes_section)),
+        ):
+            layout.setContentsMargins(8, 6, 8, 6)
+            layout.setSpacing(6)
+            for part in parts:
+                layout.addWidget(part)
+        top.setStretchFactor(self.gallery, 1)
+        bottom.addStretch(1)
+        splitter = self._splitter = QSplitter(self)
+        splitter.setOrientation(Qt.Orientation.Vertical)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(upper)
+        splitter.addWidget(TallArea(lower, self))
+        splitter.setStretchFactor(0, 3)
+        splitter.setStretchFactor(1, 2)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(splitter)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def _connect(self) -> None:
+        controller, bar, keeper = self.controller, self.project_bar, self.controller.keeper
+        controller.subject_changed.connect(self._on_subject)
+        controller.order_changed.connect(self._on_order)
+        controller.decided.connect(self._on_decided)
+        controller.renewed.connect(self._on_renewed)
+        controller.drawn.connect(self._on_drawn)
+        controller.failed.connect(self.error.show_error)
+        keeper.changed.connect(self._on_project)
+        keeper.saving_changed.connect(self.render.show_saving)
+        bar.new_asked.connect(self._on_new)
+        bar.open_asked.connect(self._on_open)
+        bar.recent_asked.connect(self.open_project)
+        bar.close_asked.connect(keeper.close)
+        bar.image_picked.connect(self._on_image_picked)
+        self.carry_button.clicked.connect(self._on_carry)
+        self.view_bar.changed.connect(self._on_view)
+        self.view_bar.resized.connect(self.gallery.set_edge)
+        self.view_bar.renewed.connect(self._on_renew)
+        self.gallery.chosen.connect(self.look_at)
+        self.gallery.selected.connect(self.render.show_possible)
+        self.decider.went.connect(self.look_at)
+        self.decider.told.connect(self.tell)
+        self.decide.class_asked.connect(self.set_class)
+        self.decide.class_dropped.connect(self.set_class)
+        self.decide.asked.connect(self.act)
+        self.decide.blind_changed.connect(controller.set_blind)
+        self.decide.advance_changed.connect(self._on_advance)
+        self.pointer.picked.connect(self._on_picked)
+        self.classes.refused.connect(self.tell)
+        self.classes.goal_changed.connect(self.render.show_counts)
+
+    def _begin(self) -> None:
+        self._on_subject()
+        self._on_project()
+        self.controller.link.look()
+        self.controller.link.share_a_tab()
+        self.controller.attach()
+
+    # What changed
+
+    def _on_subject(self) -> None:
+        subject = self.controller.subject
+        self.gallery.show_subject(subject)
+        why_not = "Nothing is open."
+        if subject is not None:
+            why_not = (
+                ""
+                if subject.ranker.knows_likeness
+                else "There are no embeddings: classify the cells first."
+            )
+        self.view_bar.set_likeness(why_not)
+        self._on_renewed()
+        self.render.show_images()
+        if subject is not None and not self._has_room:
+            self._has_room = True
+            self._give_room()
+
+    def _give_room(self) -> None:
+        """Give the lower half what it needs for a few classes, at most half of the height."""
+        height = self._splitter.height()
+        wanted = min(self.decide.sizeHint().height() + 60, height // 2)
+        self._splitter.setSizes([height - wanted, wanted])
+
+    def _on_order(self) -> None:
+        controller, subject = self.controller, self.controller.subject
+        sheet = subject.sheet if subject is not None else None
+        sections = []
+        if subject is not None:
+            sections = subject.ranker.sections(controller.view_wanted, controller.order)
+        before = self.gallery.current_row
+        self.gallery.show_order(sheet, controller.order, sections)
+        self.view_bar.show_total(len(controller.order), len(sheet) if sheet is not None else 0)
+        if self.gallery.current_row is None and len(controller.order):
+            self.gallery.choose(int(controller.order[0]))
+        current = self.gallery.current_row
+        if current != before or current is None:
+            self.render.show_cell(current)
+            controller.layers.frame_row(current)
+            if current is not None and controller.desk is not None:
+                controller.desk.look_at(current)
+
+    def _on_decided(self, rows: Any) -> None:
+        self.gallery.touch(rows)
+        self.render.show_cell(self.gallery.current_row)
+        self.render.show_counts()
+
+    def _on_renewed(self) -> None:
+        classes = self.controller.class_list()
+        keys = class_keys(classes)
+        self.decide.show_classes(classes, keys)
+        self.classes.show_classes(classes, keys)
+        self.keyboard.set_classes(keys)
+        people = tuple(self.controller.state.counts()) if self.controller.state is not None else ()
+        self.view_bar.set_choices(classes, people)
+        self.controller.view_wanted = self.view_bar.view
+        self.gallery.touch()
+        self.render.show_cell(self.gallery.current_row)
+        self.render.show_counts()
+        self.render.show_strangers()
+
+    def _on_project(self) -> None:
+        keeper = self.controller.keeper
+        project, refusal = keeper.project, keeper.refusal
+        if project is None:
+            self.project_bar.show_project("", "", ())
+        else:
+            self.project_bar.show_project(
+                project.description.name, str(project.folder), keeper.notes
+            )
+            self.render.show_saving()
+        if refusal is not None:
+            self.project_bar.show_reading(refusal.why)
+            self.error.show_error(refusal)
+        self._on_renewed()
+        self.render.show_images()
+
+    def _on_drawn(self) -> None:
+        for layer in (self.controller.layers.outlines, self._cells_layer()):
+            if layer is not None:
+                self.keyboard.bind(layer)
+        if self.viewer.layers.selection.active is None:
+            self.viewer.layers.selection.active = (
+                self._cells_layer() or self.controller.layers.outlines
+            )
+        self.controller.layers.frame_row(self.gallery.current_row)
+
+    def _cells_layer(self) -> Any:
+        link = self.controller.link
+        return link.layers.cells_layer if link.layers is not None else None
+
+    def _on_view(self, view: Any) -> None:
+        self.controller.guarded(lambda: self.controller.show_view(view, self.gallery.current_row))
+
+    def _on_renew(self) -> None:
+        self.act("renew")
+
+    def _on_advance(self, goes_on: bool) -> None:
+        self.decider.goes_on = goes_on
+
+    def _on_picked(self, row: int, also: bool) -> None:
+        chosen = self.gallery.selected_rows if also else []
+        if not self.gallery.choose(row, [one for one in chosen if one != row]):
+            self.tell("This cell is not among those shown; the filters leave it out.")
+            return
+        self.render.show_cell(row)
+        self.controller.layers.frame_row(row)
+        self.render.show_possible()
+        if self.controller.desk is not None:
+            self.controller.desk.look_at(row)
+
+    # Projects
+
+    def _on_new(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, "New project", "labels" + SUFFIX, f"Projects (*{SUFFIX})"
+        )
+        if path:
+            self.new_project(path)
+
+    def _on_open(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, f"Open a project (a folder *{SUFFIX})")
+        if path:
+            self.open_project(path)
+
+    def _on_image_picked(self, image_id: Any) -> None:
+        self._try(lambda: self.controller.pick_image(image_id))
+        self.render.show_images()
+
+    def _on_carry(self) -> None:
+        self._try(lambda: self.tell(self.controller.carry_over()))
+
+
+def _project_in(event: Any) -> str | None:
+    for url in event.mimeData().urls():
+        path = url.toLocalFile().rstrip("/\\")
+        if path.endswith(SUFFIX):
+            return str(path)
+    return None

@@ -1,0 +1,535 @@
+"""The dock *Review cells* in a real window, by real keys and clicks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+
+from napari_cellcls.project.project import open_project
+from napari_cellcls.review.order import Show, Sort
+from napari_cellcls.widgets.review import picture
+
+from .conftest import dock_of
+from .fakes import cells_of, predictions_of, smear_picture
+from .test_gui import canvas_of, on_canvas
+
+pytestmark = pytest.mark.gui
+
+
+def give_predictions(classify: Any, qtbot: Any) -> Any:
+    """Give the session predictions with known numbers: even cells Parasitized, ever more doubtful."""
+    session = classify.session
+    count = len(session.cells)
+    sure = np.linspace(0.95, 0.55, count)
+    chances = np.stack([np.where(np.arange(count) % 2, 1 - sure, sure)] * 2, axis=1)
+    chances[:, 1] = 1 - chances[:, 0]
+    told = predictions_of(session.cells, chances, session.scheme)
+    session.predictions = session._raw = told
+    session.predictions_changed.emit()
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=30_000)
+    return told
+
+
+def settle(review: Any, qtbot: Any) -> None:
+    qtbot.wait(20)
+    qtbot.waitUntil(lambda: not review.busy, timeout=60_000)
+    qtbot.wait(20)
+
+
+@pytest.fixture
+def open_review(viewer: Any, qtbot: Any) -> Iterator[Callable[[], Any]]:
+    """Return a function that opens the dock; it is taken away at the end, which frees the project."""
+    opened: list[Any] = []
+
+    def make() -> Any:
+        _, review = viewer.window.add_plugin_dock_widget("napari-cellcls", "Review cells")
+        opened.append(review)
+        settle(review, qtbot)
+        return review
+
+    yield make
+    for review in opened:
+        if review.parent() is not None:
+            viewer.window.remove_dock_widget(review)
+            qtbot.wait(20)
+
+
+@pytest.fixture
+def both(
+    smear_viewer: Any, open_dock: Callable[[], Any], open_review: Callable[[], Any], qtbot: Any
+) -> tuple[Any, Any]:
+    """Both docks with twelve classified cells."""
+    classify = open_dock()
+    give_predictions(classify, qtbot)
+    review = open_review()
+    assert review.error.error is None
+    return classify, review
+
+
+def drawn_as(review: Any) -> np.ndarray:
+    """Return what is in the layer of outlines, with the frame lifted."""
+    layers = review.controller.layers
+    layers.frame_row(None)
+    return np.asarray(layers.outlines.data)
+
+
+def expected(review: Any) -> np.ndarray:
+    subject = review.controller.subject
+    return picture.raster(subject.sheet, subject.strokes)
+
+
+def canvas_key(viewer: Any, review: Any, key: Any, modifier: Any = None, qtbot: Any = None) -> None:
+    canvas = canvas_of(viewer, review)
+    canvas.setFocus()
+    QTest.keyClick(canvas, key, modifier or Qt.KeyboardModifier.NoModifier)
+    if qtbot is not None:
+        qtbot.wait(20)
+
+
+def labels_of(review: Any) -> dict[int, str]:
+    sheet = review.controller.subject.sheet
+    return {
+        row: sheet.classes[int(sheet.label[row])].name
+        for row in range(len(sheet))
+        if sheet.label[row] >= 0
+    }
+
+
+def test_keys_in_the_image_label_and_undo_and_everything_follows(
+    smear_viewer: Any, both: tuple[Any, Any], qtbot: Any
+) -> None:
+    viewer, (classify, review) = smear_viewer, both
+    assert review.gallery.tiles.rowCount() == len(classify.session.cells) == 12
+    assert review.controller.keeper.project is None  # opening the dock makes nothing
+    assert not classify.controller.layers.classes_layer.visible
+    first = review.gallery.current_row
+    assert first is not None
+    canvas_key(viewer, review, Qt.Key.Key_2, qtbot=qtbot)
+    project = review.controller.keeper.project
+    assert project is not None and "unnamed" in str(project.folder)
+    assert labels_of(review) == {first: "Uninfected"}
+    assert np.array_equal(drawn_as(review), expected(review))
+    assert "12 cells classified, 1 labeled by people" in classify.results.headline.text()
+    features = classify.controller.layers.cells_layer.features
+    label = int(classify.session.cells.ids[first])
+    assert features.loc[features["index"] == label, "class"].iat[0] == "Uninfected"
+    second = review.gallery.current_row
+    assert second != first  # it went on by itself
+    canvas_key(viewer, review, Qt.Key.Key_Return, qtbot=qtbot)
+    assert len(labels_of(review)) == 2
+    event = project.journal.state.to_undo(project.journal.annotator)[0]
+    assert event.source == "accepted" and event.shown_prob is not None
+    canvas_key(viewer, review, Qt.Key.Key_B, qtbot=qtbot)
+    canvas_key(viewer, review, Qt.Key.Key_S, qtbot=qtbot)
+    assert review.controller.subject.sheet.skipped.sum() == 1
+    control = Qt.KeyboardModifier.ControlModifier
+    for _ in range(3):
+        canvas_key(viewer, review, Qt.Key.Key_Z, control, qtbot)
+    assert labels_of(review) == {first: "Uninfected"} and review.gallery.current_row == second
+    canvas_key(viewer, review, Qt.Key.Key_Z, control | Qt.KeyboardModifier.ShiftModifier, qtbot)
+    assert len(labels_of(review)) == 2
+    canvas_key(viewer, review, Qt.Key.Key_0, qtbot=qtbot)
+    assert np.array_equal(drawn_as(review), expected(review))
+    qtbot.waitUntil(lambda: "all saved: " in review.project_bar.saved.text(), timeout=10_000)
+
+
+def test_a_click_in_the_image_selects_and_the_gallery_flies_there(
+    smear_viewer: Any, both: tuple[Any, Any], qtbot: Any
+) -> None:
+    viewer, (classify, review) = smear_viewer, both
+    cell = classify.session.cells.table.iloc[5]
+    layer = classify.controller.layers.cells_layer
+    canvas = canvas_of(viewer, review)
+    viewer.reset_view()
+    qtbot.wait(50)
+    point = on_canvas(viewer, canvas, layer.data_to_world((cell.y, cell.x)))
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=point)
+    qtbot.wait(50)
+    assert review.gallery.current_row == 5
+    assert f"Cell {int(cell.label)}" in review.decide.words.text()
+    index = review.gallery.tiles.index_of(9)
+    review.gallery.scrollTo(index)
+    place = review.gallery.visualRect(index).center()
+    QTest.mouseClick(review.gallery.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.wait(50)
+    other = classify.session.cells.table.iloc[9]
+    assert review.gallery.current_row == 9
+    center = np.asarray(viewer.scene.camera.center)[-2:]
+    assert np.allclose(center, layer.data_to_world((other.y, other.x)), atol=0.3)
+
+
+def test_keys_in_the_dock_work_and_typing_a_name_is_no_decision(
+    both: tuple[Any, Any], qtbot: Any
+) -> None:
+    _, review = both
+    review.window().activateWindow()
+    review.gallery.setFocus()
+    qtbot.waitUntil(review.gallery.hasFocus, timeout=5_000)
+    QTest.keyClick(review.gallery, Qt.Key.Key_1)
+    assert list(labels_of(review).values()) == ["Parasitized"]
+    review.classes_section.set_open(True)
+    name = review.classes.rows["uninfected"].name
+    name.setFocus()
+    qtbot.waitUntil(name.hasFocus, timeout=5_000)
+    name.selectAll()
+    QTest.keyClicks(name, "Healthy 1")
+    assert len(labels_of(review)) == 1
+    QTest.keyClick(name, Qt.Key.Key_Return)
+    qtbot.wait(30)
+    assert [c.name for c in review.controller.class_list()] == ["Parasitized", "Healthy 1"]
+    assert review.decide.class_buttons["uninfected"].text().startswith("2  Healthy 1")
+    assert len(labels_of(review)) == 1
+
+
+def test_selection_bulk_sections_and_a_drop_on_a_class(both: tuple[Any, Any], qtbot: Any) -> None:
+    _, review = both
+    review.view_bar.sections.setChecked(True)
+    sections = review.gallery.tiles.sections
+    assert [s.length for s in sections] == [6, 6]
+    index = review.gallery.tiles.index(0, 0)
+    review.gallery.setCurrentIndex(index)
+    assert len(review.gallery.selected_rows) == 6
+    review.act("accept_all")
+    assert "6 of 6 cells accepted" in review.message.text()
+    assert set(labels_of(review).values()) == {"Parasitized"}
+    assert set(review.controller.subject.sheet.source[review.controller.subject.sheet.mine]) == {2}
+    data = review.gallery.tiles.mimeData([review.gallery.tiles.index_of(1)])
+    button = review.decide.class_buttons["parasitized"]
+    event = QDropEvent(
+        QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    button.dropEvent(event)
+    assert labels_of(review)[1] == "Parasitized"
+    review.act("undo")
+    review.act("undo")
+    assert labels_of(review) == {}
+
+
+def test_filters_orders_and_size(both: tuple[Any, Any], qtbot: Any) -> None:
+    _, review = both
+    menu = review.view_bar
+
+    def pick(box: Any, value: Any) -> None:
+        box.select(value)
+        box.picked.emit(value)
+
+    pick(menu.sort, Sort.DOUBT)
+    assert review.controller.order[0] == 11
+    pick(menu.sort, Sort.CONFIDENCE)
+    assert review.controller.order[0] == 0
+    review.act("accept")
+    pick(menu.show_menu, Show.OPEN)
+    assert len(review.controller.order) == 11 and menu.total.text() == "11 of 12 cells"
+    review.act("accept")
+    assert len(review.controller.order) == 11  # a decided cell stays until asked
+    review.act("renew")
+    assert len(review.controller.order) == 10
+    pick(menu.show_menu, Show.ACCEPTED)
+    assert len(review.controller.order) == 2
+    pick(menu.show_menu, Show.ALL)
+    pick(menu.classes, "uninfected")
+    assert len(review.controller.order) == 6
+    menu.slider.setValue(150)
+    assert review.gallery.gridSize().width() > 150
+    similar = next(o for o in menu.sort.options if o.value == Sort.SIMILAR)
+    assert "embeddings" in similar.why_not
+
+
+def test_blind_mode_hides_what_the_model_says(both: tuple[Any, Any], qtbot: Any) -> None:
+    _, review = both
+    review.decide.blind.setChecked(True)
+    settle(review, qtbot)
+    assert "predicted" not in review.decide.words.text()
+    assert not review.decide.actions_by_name["accept"].isEnabled()
+    assert set(np.unique(drawn_as(review))) <= {0, 4}
+    review.act("class:parasitized")
+    event = review.controller.keeper.project.journal.state.to_undo(
+        review.controller.keeper.project.journal.annotator
+    )[0]
+    assert event.shown_class is None and event.shown_model is None
+    review.decide.blind.setChecked(False)
+    settle(review, qtbot)
+    assert np.array_equal(drawn_as(review), expected(review))
+
+
+def test_classes_are_edited_and_merged(both: tuple[Any, Any], qtbot: Any) -> None:
+    classify, review = both
+    classes = review.classes
+    classes.new_name.setText("Platelet")
+    classes._on_add()
+    settle(review, qtbot)
+    assert [c.name for c in review.controller.class_list()][-1] == "Platelet"
+    review.gallery.choose(3)
+    review.act("class:platelet")
+    assert classify.session.corrected.scheme.names[-1] == "Platelet"
+    assert "49 more of Platelet" in classes.progress.text()
+    classes.recolored.emit("platelet", "#123456")
+    settle(review, qtbot)
+    assert np.array_equal(drawn_as(review), expected(review))
+    classes.rows["platelet"].key.setText("S")
+    classes.rows["platelet"]._on_key()
+    assert "meaning of its own" in review.message.text()
+    classes.rekeyed.emit("platelet", "x")
+    settle(review, qtbot)
+    assert review.decide.class_buttons["platelet"].text().startswith("X  Platelet")
+    classes.merged.emit("platelet", "uninfected")
+    settle(review, qtbot)
+    assert labels_of(review)[3] == "Uninfected"
+    review.act("undo")
+    settle(review, qtbot)
+    assert labels_of(review)[3] == "Platelet"
+    assert np.array_equal(drawn_as(review), expected(review))
+
+
+def test_everything_is_there_after_a_restart_and_a_second_window_only_reads(
+    smear_viewer: Any,
+    both: tuple[Any, Any],
+    open_review: Callable[[], Any],
+    qtbot: Any,
+    tmp_path: Path,
+) -> None:
+    viewer, (classify, review) = smear_viewer, both
+    review.new_project(str(tmp_path / "smears.cellcls"))
+    assert review.error.error is None
+    for _ in range(3):
+        review.act("class:uninfected")
+    labels = labels_of(review)
+    assert len(labels) == 3
+    second = open_project(tmp_path / "smears.cellcls")
+    assert second.journal.refusal is not None and second.journal.refusal.code == "JOURNAL-INUSE"
+    second.close()
+    viewer.window.remove_dock_widget(review)
+    qtbot.wait(30)
+    assert classify.controller.layers.classes_layer.visible
+    holder = open_project(tmp_path / "smears.cellcls", annotator="Ana")
+    assert holder.journal.refusal is None  # the dock let it go
+    review = open_review()
+    review.open_project(str(tmp_path / "smears.cellcls"))
+    settle(review, qtbot)
+    assert labels_of(review) == labels
+    assert review.error.error.code == "JOURNAL-INUSE" and "Ana" in review.project_bar.saved.text()
+    assert not review.decide.class_buttons["uninfected"].isEnabled()
+    review.act("class:parasitized")
+    assert labels_of(review) == labels and review.error.error.code == "JOURNAL-INUSE"
+    holder.close()
+    review.controller.keeper.close()
+    review.open_project(str(tmp_path / "smears.cellcls"))
+    settle(review, qtbot)
+    assert review.error.error is None
+    review.act("undo")
+    assert len(labels_of(review)) == 2
+
+
+def test_a_project_is_reviewed_without_predictions(
+    viewer: Any, only_small_model: Path, open_review: Callable[[], Any], qtbot: Any, tmp_path: Path
+) -> None:
+    import tifffile
+
+    path = tmp_path / "smear.tif"
+    tifffile.imwrite(path, smear_picture(), photometric="rgb")
+    viewer.open(str(path), plugin="napari-cellcls")
+    classify = dock_of(viewer, qtbot)
+    give_predictions(classify, qtbot)
+    review = open_review()
+    review.new_project(str(tmp_path / "p.cellcls"))
+    for _ in range(4):
+        review.act("class:parasitized")
+    viewer.window.remove_dock_widget(review)
+    viewer.window.remove_dock_widget(classify)
+    viewer.layers.clear()
+    qtbot.wait(50)
+    before = (tmp_path / "p.cellcls" / "journal.db").read_bytes()
+    shutil.move(path, tmp_path / "renamed.tif")
+    review = open_review()
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / "p.cellcls"))])
+    event = QDropEvent(
+        QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    review.dropEvent(event)
+    settle(review, qtbot)
+    assert review.error.error is None, review.error.error
+    assert labels_of(review) == dict.fromkeys(range(4), "Parasitized")
+    assert (tmp_path / "p.cellcls" / "journal.db").read_bytes() == before
+    assert np.array_equal(drawn_as(review), expected(review))
+    review.gallery.choose(0)
+    review.act("class:uninfected")
+    assert labels_of(review)[0] == "Uninfected"
+    viewer.layers.clear()
+    settle(review, qtbot)
+    assert review.controller.subject is None and review.gallery.tiles.rowCount() == 0
+
+
+def test_what_is_deleted_in_the_viewer_does_no_harm(
+    smear_viewer: Any, both: tuple[Any, Any], qtbot: Any
+) -> None:
+    viewer, (classify, review) = smear_viewer, both
+    viewer.layers.remove(review.controller.layers.outlines)
+    review.act("class:parasitized")
+    assert len(labels_of(review)) == 1 and review.error.error is None
+    give_predictions(classify, qtbot)  # drawn anew
+    settle(review, qtbot)
+    assert np.array_equal(drawn_as(review), expected(review))
+    viewer.layers.remove(classify.controller.layers.cells_layer)
+    review.act("class:uninfected")
+    assert len(labels_of(review)) == 2 and review.error.error is None
+    viewer.layers.remove(next(layer for layer in viewer.layers if layer.name == "smear"))
+    qtbot.waitUntil(lambda: classify.session.image is None, timeout=10_000)
+    settle(review, qtbot)
+    assert review.gallery.tiles.rowCount() == 0 and review.error.error is None
+    review.act("class:uninfected")
+    review.act("next")
+    assert review.error.error is None
+    assert "Nothing to review" in review.decide.words.text()
+
+
+def test_no_cells_no_model_and_labels_without_predictions(
+    smear_viewer: Any, open_dock: Callable[[], Any], open_review: Callable[[], Any], qtbot: Any
+) -> None:
+    classify = open_dock()
+    review = open_review()
+    assert review.gallery.tiles.rowCount() == 12 and review.error.error is None
+    assert review.decide.class_buttons == {}
+    review.classes.added.emit("Ring")
+    settle(review, qtbot)
+    review.act("class:ring")
+    assert len(labels_of(review)) == 1 and review.error.error is None
+    classify.session.set_cells(None)
+    settle(review, qtbot)
+    assert review.gallery.tiles.rowCount() == 0
+
+
+@pytest.mark.parametrize("damage", ["empty", "zeroed", "not a project", "gone", "newer"])
+def test_a_damaged_project_is_refused_and_the_open_one_stays(
+    both: tuple[Any, Any], qtbot: Any, tmp_path: Path, damage: str
+) -> None:
+    _, review = both
+    review.new_project(str(tmp_path / "good.cellcls"))
+    review.act("class:parasitized")
+    bad = tmp_path / "bad.cellcls"
+    review.controller.keeper.project.journal.flush()
+    shutil.copytree(tmp_path / "good.cellcls", bad)
+    shutil.rmtree(bad / "backups", ignore_errors=True)
+    if damage == "empty":
+        (bad / "journal.db").write_bytes(b"")
+    elif damage == "zeroed":
+        (bad / "journal.db").write_bytes(bytes((bad / "journal.db").stat().st_size))
+    elif damage == "not a project":
+        (bad / "project.json").unlink()
+    elif damage == "newer":
+        text = (bad / "project.json").read_text()
+        (bad / "project.json").write_text(text.replace('"format": 1', '"format": 99'))
+    else:
+        shutil.rmtree(bad)
+    content = (bad / "journal.db").read_bytes() if (bad / "journal.db").exists() else b""
+    review.open_project(str(bad))
+    settle(review, qtbot)
+    expected_code = {
+        "empty": "JOURNAL-DAMAGED", "zeroed": "JOURNAL-DAMAGED", "not a project": "PROJECT-MISSING",
+        "gone": "PROJECT-MISSING", "newer": "PROJECT-NEWER",
+    }  # fmt: skip
+    assert review.error.error.code == expected_code[damage]
+    assert review.controller.keeper.project.folder == tmp_path / "good.cellcls"
+    assert ((bad / "journal.db").read_bytes() if content else b"") == content
+    review.error.clear()
+    review.act("class:parasitized")
+    assert review.error.error is None
+
+
+def test_a_folder_that_vanishes_is_told_at_once_and_nothing_is_lost(
+    both: tuple[Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    _, review = both
+    folder = tmp_path / "p.cellcls"
+    review.new_project(str(folder))
+    review.act("class:parasitized")
+    review.controller.keeper.project.journal.flush()
+    os.rename(folder, tmp_path / "elsewhere")
+    review.act("class:parasitized")
+    qtbot.waitUntil(lambda: "NOT SAVED" in review.project_bar.saved.text(), timeout=10_000)
+    assert review.error.error is not None and review.error.error.code in (
+        "JOURNAL-GONE",
+        "JOURNAL-SAVE",
+    )
+    assert "rescue" in str(review.error.error)
+    assert len(labels_of(review)) == 2
+    os.rename(tmp_path / "elsewhere", folder)
+    review.controller.keeper.close()
+    again = open_project(folder)
+    assert sum(sum(n.values()) for n in again.journal.state.counts().values()) == 2
+    again.close()
+
+
+def test_a_read_only_place_is_refused_in_words(both: tuple[Any, Any], tmp_path: Path) -> None:
+    _, review = both
+    (tmp_path / "file").write_text("x")
+    review.new_project(str(tmp_path / "file" / "p.cellcls"))
+    assert review.error.error.code == "PROJECT-WRITE"
+    assert review.controller.keeper.project is None
+
+
+def test_several_classes_per_cell(both: tuple[Any, Any], qtbot: Any, tmp_path: Path) -> None:
+    from napari_cellcls.vocabulary import ClassScheme
+
+    classify, review = both
+    scheme = ClassScheme(classify.session.scheme.classes, multi_label=True)
+    cells = classify.session.cells
+    told = predictions_of(cells, np.tile([0.9, 0.7], (len(cells), 1)), scheme)
+    classify.session.predictions = classify.session._raw = told
+    classify.session.predictions_changed.emit()
+    settle(review, qtbot)
+    row = review.gallery.current_row
+    review.act("class:parasitized")
+    assert review.gallery.current_row == row  # several are judged before going on
+    sheet = review.controller.subject.sheet
+    assert sheet.judged[row].tolist() == [1, 0]
+    review.act("class:parasitized")
+    review.act("class:uninfected")
+    assert sheet.judged[row].tolist() == [-1, 1]
+    assert review.decide.class_buttons["parasitized"].text().startswith("✗")
+    review.act("next")
+    other = review.gallery.current_row
+    assert other != row
+    review.act("accept")
+    assert sheet.judged[other].tolist() == [1, 1]
+
+
+def test_labels_of_another_segmentation_are_taken_over_when_asked(
+    both: tuple[Any, Any], qtbot: Any
+) -> None:
+    classify, review = both
+    for _ in range(3):
+        review.act("class:uninfected")
+    assert not review.carry_button.isVisible()
+    from skimage.morphology import erosion
+
+    smaller = erosion(np.asarray(classify.session.cells.labels))
+    classify.session.set_cells(cells_of(smaller))
+    settle(review, qtbot)
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=20_000)
+    settle(review, qtbot)
+    assert labels_of(review) == {} and review.carry_button.isVisible()
+    assert "3 cells have labels on another segmentation" in review.carry_button.text()
+    review.carry_button.click()
+    settle(review, qtbot)
+    assert review.message.text() == "3 cells keep their labels"
+    assert len(labels_of(review)) == 3 and not review.carry_button.isVisible()
+
+
+def test_the_docks_share_a_tab(both: tuple[Any, Any]) -> None:
+    classify, review = both
+    assert isinstance(review, QWidget) and review.isVisible()
+    assert review.height() > 0.6 * review.window().height()
+    assert classify.visibleRegion().isEmpty()
