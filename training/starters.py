@@ -188,7 +188,6 @@ def card(package: ModelPackage, found: dict[str, Any], starter: Starter) -> str:
     ref, job = manifest.architecture, job_from(found["job"])
     total, _ = networks.parameter_count(ref.id, ref.params, len(manifest.classes))
     operations = networks.operations(ref.id, ref.params) / 1e6
-    several = "one or several per cell" if manifest.multi_label else "one per cell"
     chosen = "temperature and thresholds" if manifest.multi_label else "temperature"
     rows = {"this model": measured, **measured["baselines"]}
     base = {title: {"n": measured["n"], **row} for title, row in rows.items()}
@@ -203,7 +202,7 @@ def card(package: ModelPackage, found: dict[str, Any], starter: Starter) -> str:
 
 **{NO_CLAIM}** {RESEARCH_USE_ONLY}
 
-{found["recipe"]["description"].strip()} {len(manifest.classes)} classes, {several}.
+{found["recipe"]["description"].strip()}
 
 | | |
 |---|---|
