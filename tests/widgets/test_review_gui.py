@@ -533,3 +533,20 @@ def test_the_docks_share_a_tab(both: tuple[Any, Any]) -> None:
     assert isinstance(review, QWidget) and review.isVisible()
     assert review.height() > 0.6 * review.window().height()
     assert classify.visibleRegion().isEmpty()
+
+
+def test_another_threshold_keeps_the_cell_at_hand(
+    smear_viewer: Any, both: tuple[Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    classify, review = both
+    review.new_project(str(tmp_path / "p.cellcls"))
+    review.gallery.choose(7)
+    review.act("class:parasitized")
+    review.gallery.choose(7)
+    classify.session.set_thresholds((0.9, 0.1))
+    settle(review, qtbot)
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=20_000)
+    settle(review, qtbot)
+    assert review.gallery.current_row == 7 and labels_of(review) == {7: "Parasitized"}
+    assert review.controller.subject.sheet.predicted.tolist().count(1) > 6
+    assert np.array_equal(drawn_as(review), expected(review))

@@ -104,6 +104,11 @@ class State:
         event = self._anchors.get(self.canonical(cell_id))
         return {} if event is None else event.details
 
+    def image_of(self, cell_id: str) -> str | None:
+        """Return the id of the image a cell is in, without reading where; None when not known."""
+        event = self._anchors.get(self.canonical(cell_id))
+        return None if event is None else event.image_id
+
     def class_of(self, class_id: str) -> str:
         """Return the class that a class was merged into, itself when it was not."""
         return resolve.merged(self.classes, class_id)

@@ -85,9 +85,11 @@ class Ranker:
     Parameters
     ----------
     sheet : Sheet
+    points : numpy.ndarray, optional
+        :attr:`points` of an earlier ranker of the same cells and embeddings.
     """
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: Sheet, points: np.ndarray | None = None) -> None:
         self.sheet = sheet
         opinion = sheet.opinion
         names = [str(row) for row in range(len(sheet))]
@@ -95,8 +97,9 @@ class Ranker:
             self._pool = queue.pool(names)
             return
         self._pool = queue.pool(
-            names, opinion.embeddings, opinion.probabilities, multi_label=opinion.scheme.multi_label
-        )
+            names, opinion.embeddings, opinion.probabilities,
+            multi_label=opinion.scheme.multi_label, points=points,
+        )  # fmt: skip
 
     @property
     def knows_likeness(self) -> bool:

@@ -16,7 +16,6 @@ from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.identity import Anchor, anchors
 from napari_cellcls.review.events import Flag, Shown, Source
 from napari_cellcls.review.fold import State
-from napari_cellcls.review.masks import labeled_anchors
 from napari_cellcls.review.queue import doubt_of
 from napari_cellcls.review.state import CellState, ClassState, Decision
 from napari_cellcls.vocabulary import COLUMNS, ClassScheme
@@ -145,30 +144,43 @@ class Sheet:
         self._id_of, self._row_of = {}, {}
         self._take_classes(())
 
-    def link(self, state: State) -> dict[str, Anchor]:
-        """Find the cells that the journal knows; return those of this plane that are not here.
+    def link(self, state: State) -> tuple[str, ...]:
+        """Find the cells that the journal knows; return the ids of those of this plane that are not here.
 
         The same mask in the same plane is the same cell. What is returned has labels on the masks
         of another segmentation (see :func:`~napari_cellcls.review.masks.carry_over`).
         """
-        place = self.plane
-        known = labeled_anchors(state, place.image_id, place.scene, place.t, place.z)
-        columns = (*COLUMNS.bbox, COLUMNS.area_px)
-        boxes = zip(*(self.cells.table[name].to_numpy(np.int64).tolist() for name in columns))
+        there = self._places_in(state)
+        if not there:
+            return ()
+        columns = np.column_stack([self.boxes, self.area.astype(np.int64)])
         by_box: dict[tuple[int, ...], list[int]] = {}
-        for row, box in enumerate(boxes):
+        for row, box in enumerate(map(tuple, columns.tolist())):
             by_box.setdefault(box, []).append(row)
-        strangers = {}
-        for cell_id, anchor in known.items():
-            if cell_id in self._row_of:
-                continue
-            for row in by_box.get((*anchor.bbox, anchor.area_px), ()):
-                if self.anchors([row])[0].mask == anchor.mask:
-                    self._know(row, cell_id)
-                    break
+        likely = {cell_id: by_box.get(box, []) for cell_id, (box, _) in there.items()}
+        rows = sorted({row for found in likely.values() for row in found})
+        masks = dict(zip(rows, (one.mask for one in self.anchors(rows)), strict=True))
+        strangers = []
+        for cell_id, (_, mask) in there.items():
+            same = [row for row in likely[cell_id] if masks[row] == mask]
+            if same:
+                self._know(same[0], cell_id)
             else:
-                strangers[cell_id] = anchor
-        return strangers
+                strangers.append(cell_id)
+        return tuple(strangers)
+
+    def _places_in(self, state: State) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Return box with area, and mask, of the cells decided about in this plane and not known yet."""
+        plane, found = self.plane, {}
+        for cell_id in state.cells:
+            if cell_id in self._row_of or state.image_of(cell_id) != plane.image_id:
+                continue
+            stored = state.anchor(cell_id)
+            where = tuple(stored.get(name) for name in ("scene", "t", "z"))
+            box, area = stored.get("bbox"), stored.get("area_px")
+            if where == (plane.scene, plane.t, plane.z) and isinstance(box, list):
+                found[cell_id] = (*box, area), str(stored.get("mask"))
+        return found
 
     def anchors(self, rows: Iterable[int]) -> list[Anchor]:
         """Return where cells are, in the order of ``rows``."""

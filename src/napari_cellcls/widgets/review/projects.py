@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
@@ -40,6 +41,9 @@ class ProjectKeeper(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.project: Project | None = None
+        self._held: list[Project] = []
+        # A window that is closed as a whole takes its docks along without a word to them.
+        self.destroyed.connect(partial(_let_go, self._held))
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -105,6 +109,7 @@ class ProjectKeeper(QObject):
         """Save what is left and let the project go."""
         project, self.project = self.project, None
         self.notes = ()
+        self._held.clear()
         if project is not None:
             project.journal.save_changed.disconnect(self.saving_changed.emit, missing_ok=True)
             project.close()
@@ -113,10 +118,25 @@ class ProjectKeeper(QObject):
     def _take(self, project: Project) -> None:
         self.close()
         self.project = project
+        self._held.append(project)
         self.notes = project.journal.notes
         # A Qt signal crosses from the thread that saves into the thread of the window.
         project.journal.save_changed.connect(self.saving_changed.emit)
         self.changed.emit()
+
+
+def project_in(event: Any) -> str | None:
+    """Return the project folder that is dragged, None for anything else."""
+    for url in event.mimeData().urls():
+        path = url.toLocalFile().rstrip("/\\")
+        if path.endswith(SUFFIX):
+            return str(path)
+    return None
+
+
+def _let_go(held: list[Project], _dock: object = None) -> None:
+    while held:
+        held.pop().close()
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_cellcls.cells.carry import Carried
     from napari_cellcls.project.project import Project
     from napari_cellcls.review.fold import State
-    from napari_cellcls.review.sheet import Sheet
+    from napari_cellcls.review.sheet import Opinion, Sheet
     from napari_cellcls.widgets.review.subject import Subject
 
 
@@ -43,7 +43,7 @@ def cell_words(subject: Subject | None, state: State | None, row: int | None = N
         names = [one.name for one, is_so in zip(sheet.classes, sheet.assigned[row]) if is_so]
         lines.append(f"predicted {_escaped(', '.join(names))} {sheet.confidence[row]:.2f}")
     elif sheet.opinion is not None:
-        lines.append("no class predicted")
+        lines.append(_unmapped(sheet.opinion, row))
     cell_id = sheet.known_id(row)
     cell = state.cell(cell_id) if state is not None and cell_id is not None else None
     if cell is not None:
@@ -104,6 +104,15 @@ def impossible(
     if state is None or not state.to_redo(who):
         some["redo"] = "There is nothing to redo."
     return "", some
+
+
+def _unmapped(opinion: Opinion, row: int) -> str:
+    names = [
+        n for n, is_so in zip(opinion.scheme.names, opinion.assigned[row], strict=True) if is_so
+    ]
+    if not names:
+        return "no class predicted"
+    return f"predicted {_escaped(', '.join(names))}, which is no class of the project"
 
 
 def carry_words(result: Carried) -> str:

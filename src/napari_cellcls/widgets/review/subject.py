@@ -84,7 +84,9 @@ def prepare(wanted: Wanted, state: State | None, before: Subject | None = None) 
     else:
         cells, ids = known_cells(state, plane, image.shape)
         sheet = Sheet(cells, plane, None, ids)
-    ranker = Ranker(sheet)
+    if state is not None:
+        sheet.link(state)
+    ranker = Ranker(sheet, _known_points(before, sheet))
     yield Progress(2, 3, "Drawing")
     strokes = before.strokes if before is not None else None
     if strokes is None or before is None or before.sheet.cells is not sheet.cells:
@@ -141,6 +143,14 @@ def known_cells(
     table = pd.DataFrame(rows, columns=columns)
     table[COLUMNS.area_um2] = table[COLUMNS.area_um2].astype(float)
     return Cells(labels, table, "cells of the project"), [cell_id for cell_id, _ in found]
+
+
+def _known_points(before: Subject | None, sheet: Sheet) -> np.ndarray | None:
+    """Return what was found out about the same embeddings before: only thresholds have changed then."""
+    if before is None or before.sheet.opinion is None or sheet.opinion is None:
+        return None
+    same = before.sheet.opinion.embeddings is sheet.opinion.embeddings
+    return before.ranker.points if same else None
 
 
 def _is_lazy_and_fits(image: Image) -> bool:

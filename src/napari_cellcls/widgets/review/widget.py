@@ -23,6 +23,7 @@ from napari_cellcls.widgets.review.gallery import Gallery
 from napari_cellcls.widgets.review.keyboard import Keyboard
 from napari_cellcls.widgets.review.pointing import Pointer
 from napari_cellcls.widgets.review.project_bar import ProjectBar
+from napari_cellcls.widgets.review.projects import project_in
 from napari_cellcls.widgets.review.renderer import Renderer
 from napari_cellcls.widgets.review.view_bar import ViewBar
 
@@ -60,6 +61,8 @@ class ReviewWidget(QWidget):
         self.render = Renderer(self)
         self.edits = ClassEdits(self.classes, self.controller, self._try, self)
         self._retired = self._has_room = False
+        self._cells: Any = None
+        self._kept_row: int | None = None
         self._connect()
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
@@ -104,12 +107,12 @@ class ReviewWidget(QWidget):
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Take project folders."""
-        if event is not None and _project_in(event) is not None:
+        if event is not None and project_in(event) is not None:
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:
         """Open the project dropped."""
-        folder = _project_in(event) if event is not None else None
+        folder = project_in(event) if event is not None else None
         if event is not None and folder is not None:
             event.acceptProposedAction()
             self.open_project(folder)
@@ -211,6 +214,9 @@ class ReviewWidget(QWidget):
 
     def _on_subject(self) -> None:
         subject = self.controller.subject
+        cells = subject.sheet.cells if subject is not None else None
+        self._kept_row = self.gallery.current_row if cells is self._cells else None
+        self._cells = cells
         self.gallery.show_subject(subject)
         why_not = "Nothing is open."
         if subject is not None:
@@ -238,9 +244,11 @@ class ReviewWidget(QWidget):
         sections = []
         if subject is not None:
             sections = subject.ranker.sections(controller.view_wanted, controller.order)
-        before = self.gallery.current_row
+        before, kept, self._kept_row = self.gallery.current_row, self._kept_row, None
         self.gallery.show_order(sheet, controller.order, sections)
         self.view_bar.show_total(len(controller.order), len(sheet) if sheet is not None else 0)
+        if kept is not None:
+            self.gallery.choose(kept)
         if self.gallery.current_row is None and len(controller.order):
             self.gallery.choose(int(controller.order[0]))
         current = self.gallery.current_row
@@ -339,11 +347,3 @@ class ReviewWidget(QWidget):
 
     def _on_carry(self) -> None:
         self._try(lambda: self.tell(self.controller.carry_over()))
-
-
-def _project_in(event: Any) -> str | None:
-    for url in event.mimeData().urls():
-        path = url.toLocalFile().rstrip("/\\")
-        if path.endswith(SUFFIX):
-            return str(path)
-    return None
