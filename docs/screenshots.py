@@ -17,7 +17,8 @@ from typing import Any
 
 IMAGES = Path(__file__).with_name("images")
 SHOTS = {"smear": ("thin-smear", 1.5), "fluorescence": ("rgby-field", 1.0)}
-SIZE = (1500, 950)
+REVIEWS = {"review_smear": ("thin-smear", False), "review_fluorescence": ("rgby-field", True)}
+SIZE, TALL = (1500, 950), (1500, 1120)
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 180.0) -> None:
@@ -64,6 +65,46 @@ def shoot(name: str, sample: str, zoom: float) -> None:
     viewer.close()
 
 
+def shoot_review(name: str, sample: str, sections: bool) -> None:
+    """Save the dock *Review cells* after some decisions; with ``sections`` the class editor too."""
+    import napari
+    from napari.settings import get_settings
+
+    get_settings().appearance.theme = "dark"
+    viewer = napari.Viewer()
+    viewer.window.resize(*TALL)
+    viewer.open_sample("napari-cellcls", sample)
+    _, classify = viewer.window.add_plugin_dock_widget("napari-cellcls", "Classify cells")
+    wait_until(lambda: not classify.controller.busy)
+    classify.run.classify_button.click()
+    wait_until(lambda: not classify.controller.busy)
+    _, review = viewer.window.add_plugin_dock_widget("napari-cellcls", "Review cells")
+    wait_until(lambda: not review.busy)
+    settle()
+    review.view_bar.sections.setChecked(sections)
+    settle(0.5)
+    for key in ("accept", "class:parasitized", "accept", "bad_segmentation", "skip", "accept"):
+        if not sections:
+            review.act(key)
+            settle(0.3)
+    if sections:
+        for _ in range(3):
+            review.act("accept")
+            settle(0.3)
+        review.classes_section.set_open(True)
+        settle(0.5)
+        bar = review.lower.verticalScrollBar()
+        bar.setValue(review.decide.height())
+    if review.error.error is not None:
+        raise review.error.error
+    review.tell("")
+    viewer.reset_view()
+    settle(2.0)
+    save(viewer, IMAGES / f"{name}.png")
+    viewer.window.remove_dock_widget(review)
+    viewer.close()
+
+
 def save(viewer: Any, path: Path) -> None:
     """Save the whole window."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +117,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder, "settings.yaml"))
         os.environ["CELLCLS_HOME"] = str(Path(folder, "home"))
-        for name in sys.argv[1:] or SHOTS:
-            shoot(name, *SHOTS[name])
+        for name in sys.argv[1:] or (*SHOTS, *REVIEWS):
+            if name in REVIEWS:
+                shoot_review(name, *REVIEWS[name])
+            else:
+                shoot(name, *SHOTS[name])
 
 
 if __name__ == "__main__":
