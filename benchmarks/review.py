@@ -192,6 +192,12 @@ def gallery(window: Window) -> dict[str, list[float]]:
     ):
         name = f"filter: {view.show if view.class_id is None else 'class'}"
         found[name] = [timed(partial(review.controller.show_view, view)) for _ in range(5)]
+    review.map_section.set_open(True)
+    window.wait(lambda: not review.map.busy)
+    scatter = review.map.scatter
+    found["the map drawn"] = [
+        timed(lambda: (review.map.recolor(), scatter.grab())) for _ in range(10)
+    ]
     return found
 
 

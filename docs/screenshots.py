@@ -17,7 +17,11 @@ from typing import Any
 
 IMAGES = Path(__file__).with_name("images")
 SHOTS = {"smear": ("thin-smear", 1.5), "fluorescence": ("rgby-field", 1.0)}
-REVIEWS = {"review_smear": ("thin-smear", False), "review_fluorescence": ("rgby-field", True)}
+REVIEWS = {
+    "review_smear": ("thin-smear", "decisions"),
+    "review_fluorescence": ("rgby-field", "classes"),
+    "review_map": ("thin-smear", "map"),
+}
 SIZE, TALL = (1500, 950), (1500, 1120)
 
 
@@ -65,8 +69,8 @@ def shoot(name: str, sample: str, zoom: float) -> None:
     viewer.close()
 
 
-def shoot_review(name: str, sample: str, sections: bool) -> None:
-    """Save the dock *Review cells* after some decisions; with ``sections`` the class editor too."""
+def shoot_review(name: str, sample: str, part: str) -> None:
+    """Save the dock *Review cells* after some decisions, with the class editor, or with the map."""
     import napari
     from napari.settings import get_settings
 
@@ -81,20 +85,20 @@ def shoot_review(name: str, sample: str, sections: bool) -> None:
     _, review = viewer.window.add_plugin_dock_widget("napari-cellcls", "Review cells")
     wait_until(lambda: not review.busy)
     settle()
-    review.view_bar.sections.setChecked(sections)
+    review.view_bar.sections.setChecked(part == "classes")
     settle(0.5)
-    for key in ("accept", "class:parasitized", "accept", "bad_segmentation", "skip", "accept"):
-        if not sections:
-            review.act(key)
-            settle(0.3)
-    if sections:
-        for _ in range(3):
-            review.act("accept")
-            settle(0.3)
+    keys = ("accept", "class:parasitized", "accept", "bad_segmentation", "skip", "accept")
+    for key in ("accept",) * 3 if part == "classes" else keys:
+        review.act(key)
+        settle(0.3)
+    if part == "classes":
         review.classes_section.set_open(True)
-        settle(0.5)
-        bar = review.lower.verticalScrollBar()
-        bar.setValue(review.decide.height())
+    if part == "map":
+        review.map_section.set_open(True)
+        wait_until(lambda: not review.map.busy)
+    settle(0.5)
+    if part != "decisions":
+        review.lower.verticalScrollBar().setValue(review.decide.height())
     if review.error.error is not None:
         raise review.error.error
     review.tell("")

@@ -550,3 +550,48 @@ def test_another_threshold_keeps_the_cell_at_hand(
     assert review.gallery.current_row == 7 and labels_of(review) == {7: "Parasitized"}
     assert review.controller.subject.sheet.predicted.tolist().count(1) > 6
     assert np.array_equal(drawn_as(review), expected(review))
+
+
+def test_the_map_is_linked_and_its_lasso_filters(both: tuple[Any, Any], qtbot: Any) -> None:
+    from dataclasses import replace
+
+    classify, review = both
+    review.map_section.set_open(True)
+    assert "classify the cells first" in review.map.note.text()
+    session = classify.session
+    # Two clouds far apart: even rows left, odd rows right.
+    points = np.random.default_rng(0).normal(0, 0.1, (12, 8))
+    points[1::2, 0] += 10
+    session.predictions = session._raw = replace(
+        session.predictions, embeddings=points.astype(np.float32)
+    )
+    session.predictions_changed.emit()
+    settle(review, qtbot)
+    qtbot.waitUntil(lambda: not review.map.busy and not classify.controller.busy, timeout=20_000)
+    settle(review, qtbot)
+    scatter = review.map.scatter
+    QTest.mouseClick(scatter, Qt.MouseButton.LeftButton, pos=scatter.place_of(5).toPoint())
+    assert review.gallery.current_row == 5 == scatter.current
+    odd = [scatter.place_of(row) for row in range(1, 12, 2)]
+    left = min(p.x() for p in odd) - 5
+    corners = [
+        QPointF(left, 0), QPointF(scatter.width(), 0), QPointF(scatter.width(), scatter.height()),
+        QPointF(left, scatter.height()),
+    ]  # fmt: skip
+    QTest.mousePress(scatter, Qt.MouseButton.LeftButton, pos=corners[0].toPoint())
+    for corner in corners[1:]:
+        QTest.mouseMove(scatter, corner.toPoint())
+    QTest.mouseRelease(scatter, Qt.MouseButton.LeftButton, pos=corners[-1].toPoint())
+    assert sorted(review.controller.order.tolist()) == list(range(1, 12, 2))
+    review.view_bar.sections.setChecked(True)
+    assert len(review.controller.order) == 6
+    review.map.all_button.click()
+    assert len(review.controller.order) == 12
+    similar = next(o for o in review.view_bar.sort.options if o.value == Sort.SIMILAR)
+    assert similar.why_not == ""
+    review.gallery.choose(4)
+    review.view_bar.sections.setChecked(False)
+    review.view_bar.sort.select(Sort.SIMILAR)
+    review.view_bar.sort.picked.emit(Sort.SIMILAR)
+    assert review.controller.order[0] == 4
+    assert set(review.controller.order[:6].tolist()) == set(range(0, 12, 2))

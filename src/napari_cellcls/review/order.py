@@ -57,6 +57,8 @@ class View:
         Only cells this person labeled.
     sections : bool
         One section per class.
+    only : tuple of int or None
+        Only these rows (a lasso).
     """
 
     sort: Sort = Sort.SUGGESTED
@@ -64,6 +66,7 @@ class View:
     class_id: str | None = None
     annotator: str | None = None
     sections: bool = False
+    only: tuple[int, ...] | None = None
 
     @property
     def is_sectioned(self) -> bool:
@@ -151,6 +154,10 @@ class Ranker:
             kept &= sheet.source == SOURCES.index(show)
         elif show in FLAGS:
             kept &= (sheet.flags >> FLAGS.index(show) & 1).astype(bool)
+        if view.only is not None:
+            chosen = np.zeros(len(sheet), bool)
+            chosen[[row for row in view.only if row < len(sheet)]] = True
+            kept &= chosen
         if view.annotator is not None:
             kept &= sheet.by.get(view.annotator, np.zeros(len(sheet), bool))
         if view.class_id is not None:

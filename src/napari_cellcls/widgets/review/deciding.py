@@ -45,6 +45,10 @@ class Decider(QObject):
         self.gallery, self._desk = gallery, desk
         self.goes_on = True
 
+    def set_goes_on(self, goes_on: bool) -> None:
+        """Whether the next cell comes by itself after a decision."""
+        self.goes_on = goes_on
+
     def set_class(self, class_id: str, rows: Sequence[int] | None = None) -> None:
         """Give the selection (or rows dropped) a class; go on, unless several classes are judged."""
         chosen = self._rows(rows)

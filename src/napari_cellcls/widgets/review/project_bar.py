@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QMenu, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
 
+from napari_cellcls.project.description import SUFFIX
 from napari_cellcls.project.recent import recent_projects
 from napari_cellcls.review.writer import SaveState
 from napari_cellcls.widgets.panels.inputs import Menu, Option
@@ -20,16 +29,15 @@ class ProjectBar(QWidget):
 
     Signals
     -------
-    new_asked(), open_asked(), close_asked()
-    recent_asked(str)
-        Its folder.
+    new_asked(str), open_asked(str)
+        The folder chosen, new or there.
+    close_asked()
     image_picked(object)
     """
 
-    new_asked = Signal()
-    open_asked = Signal()
+    new_asked = Signal(str)
+    open_asked = Signal(str)
     close_asked = Signal()
-    recent_asked = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -111,10 +119,15 @@ class ProjectBar(QWidget):
         self.image.fill(options, current, empty=empty or "none")
 
     def _on_new(self) -> None:
-        self.new_asked.emit()
+        wanted = f"Projects (*{SUFFIX})"
+        path, _ = QFileDialog.getSaveFileName(self, "New project", "labels" + SUFFIX, wanted)
+        if path:
+            self.new_asked.emit(path)
 
     def _on_open(self) -> None:
-        self.open_asked.emit()
+        path = QFileDialog.getExistingDirectory(self, f"Open a project (a folder *{SUFFIX})")
+        if path:
+            self.open_asked.emit(path)
 
     def _on_close(self) -> None:
         self.close_asked.emit()
@@ -122,4 +135,4 @@ class ProjectBar(QWidget):
     def _on_recent(self) -> None:
         sender = self.sender()
         if sender is not None:
-            self.recent_asked.emit(str(sender.data()))  # type: ignore[attr-defined]
+            self.open_asked.emit(str(sender.data()))  # type: ignore[attr-defined]

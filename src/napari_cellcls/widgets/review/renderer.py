@@ -39,6 +39,7 @@ class Renderer(QObject):
             self.view.decide.show_cell(
                 picture, cell_words(subject, self.view.controller.state, row), told
             )
+        self.view.map.scatter.set_current(row)
         self.show_possible()
 
     def show_possible(self) -> None:

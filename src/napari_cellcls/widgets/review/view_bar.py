@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from qtpy.QtCore import Qt, Signal
@@ -154,6 +155,16 @@ class ViewBar(QWidget):
     def _on_picked(self, _value: object = None) -> None:
         self.view = View(
             Sort(self.sort.value), Show(self.show_menu.value), self.classes.value,
-            self.people.value, self.sections.isChecked(),
+            self.people.value, self.sections.isChecked(), self.view.only,
         )  # fmt: skip
         self.changed.emit(self.view)
+
+    def show_only(self, rows: Sequence[int] | None) -> None:
+        """Show some rows alone, or all again."""
+        only = None if rows is None else tuple(int(row) for row in rows)
+        self.view = replace(self.view, only=only)
+        self.changed.emit(self.view)
+
+    def forget_rows(self) -> None:
+        """Other cells come: rows mean something else."""
+        self.view = replace(self.view, only=None)

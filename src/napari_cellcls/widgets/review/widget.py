@@ -7,9 +7,8 @@ from typing import Any
 import napari.viewer
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QPushButton, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
-from napari_cellcls.project.description import SUFFIX
 from napari_cellcls.review.keys import class_keys
 from napari_cellcls.widgets.canvas import CanvasGuard
 from napari_cellcls.widgets.panels.look import Section, TallArea, caption
@@ -21,6 +20,7 @@ from napari_cellcls.widgets.review.decide import DecidePanel
 from napari_cellcls.widgets.review.deciding import Decider
 from napari_cellcls.widgets.review.gallery import Gallery
 from napari_cellcls.widgets.review.keyboard import Keyboard
+from napari_cellcls.widgets.review.map_panel import MapPanel
 from napari_cellcls.widgets.review.pointing import Pointer
 from napari_cellcls.widgets.review.project_bar import ProjectBar
 from napari_cellcls.widgets.review.projects import project_in
@@ -48,6 +48,8 @@ class ReviewWidget(QWidget):
         )
         self.decide, self.classes = DecidePanel(self), ClassesPanel(self)
         self.classes_section = Section("Classes and progress", self.classes, self)
+        self.map = MapPanel(self)
+        self.map_section = Section("Map of likeness", self.map, self)
         self.error, self.message = ErrorPanel(self), caption("", self)
         self.carry_button = QPushButton("", self)
         self.carry_button.hide()
@@ -98,6 +100,7 @@ class ReviewWidget(QWidget):
             self._turn.stop()
             self.keyboard.release()
             self.pointer.retire()
+            self.map.retire()
             self.controller.retire()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -151,7 +154,7 @@ class ReviewWidget(QWidget):
         top, bottom = QVBoxLayout(upper), QVBoxLayout(lower)
         for layout, parts in (
             (top, (self.project_bar, self.error, self.carry_button, self.view_bar, self.gallery)),
-            (bottom, (self.message, self.decide, self.classes_section)),
+            (bottom, (self.message, self.decide, self.map_section, self.classes_section)),
         ):
             layout.setContentsMargins(8, 6, 8, 6)
             layout.setSpacing(6)
@@ -182,9 +185,8 @@ class ReviewWidget(QWidget):
         controller.failed.connect(self.error.show_error)
         keeper.changed.connect(self._on_project)
         keeper.saving_changed.connect(self.render.show_saving)
-        bar.new_asked.connect(self._on_new)
-        bar.open_asked.connect(self._on_open)
-        bar.recent_asked.connect(self.open_project)
+        bar.new_asked.connect(self.new_project)
+        bar.open_asked.connect(self.open_project)
         bar.close_asked.connect(keeper.close)
         bar.image_picked.connect(self._on_image_picked)
         self.carry_button.clicked.connect(self._on_carry)
@@ -199,8 +201,14 @@ class ReviewWidget(QWidget):
         self.decide.class_dropped.connect(self.set_class)
         self.decide.asked.connect(self.act)
         self.decide.blind_changed.connect(controller.set_blind)
-        self.decide.advance_changed.connect(self._on_advance)
+        self.decide.advance_changed.connect(self.decider.set_goes_on)
         self.pointer.picked.connect(self._on_picked)
+        self.map_section.button.toggled.connect(self.map.set_open)
+        self.map.picked.connect(self._on_map_picked)
+        self.map.lassoed.connect(self.view_bar.show_only)
+        self.map.failed.connect(self.error.show_error)
+        controller.decided.connect(self.map.recolor)
+        controller.renewed.connect(self.map.recolor)
         self.classes.refused.connect(self.tell)
         self.classes.goal_changed.connect(self.render.show_counts)
 
@@ -217,7 +225,10 @@ class ReviewWidget(QWidget):
         subject = self.controller.subject
         cells = subject.sheet.cells if subject is not None else None
         self._kept_row = self.gallery.current_row if cells is self._cells else None
+        if cells is not self._cells:
+            self.view_bar.forget_rows()
         self._cells = cells
+        self.map.show_subject(subject)
         self.gallery.show_subject(subject)
         why_not = "Nothing is open."
         if subject is not None:
@@ -314,8 +325,9 @@ class ReviewWidget(QWidget):
     def _on_renew(self) -> None:
         self.act("renew")
 
-    def _on_advance(self, goes_on: bool) -> None:
-        self.decider.goes_on = goes_on
+    def _on_map_picked(self, row: int) -> None:
+        self._on_picked(row, False)
+        self.controller.layers.fly_to(row)
 
     def _on_picked(self, row: int, also: bool) -> None:
         chosen = self.gallery.selected_rows if also else []
@@ -329,18 +341,6 @@ class ReviewWidget(QWidget):
             self.controller.desk.look_at(row)
 
     # Projects
-
-    def _on_new(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "New project", "labels" + SUFFIX, f"Projects (*{SUFFIX})"
-        )
-        if path:
-            self.new_project(path)
-
-    def _on_open(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, f"Open a project (a folder *{SUFFIX})")
-        if path:
-            self.open_project(path)
 
     def _on_image_picked(self, image_id: Any) -> None:
         self._try(lambda: self.controller.pick_image(image_id))
