@@ -24,6 +24,7 @@ from napari_cellcls.images.collections import find_images, open_ref
 from napari_cellcls.learn.datasets import CellSet, open_dataset
 from napari_cellcls.models import onnx_writer
 from napari_cellcls.models.engines.onnxruntime import quiet_library
+from napari_cellcls.models.turns import mean_of_turns
 from napari_cellcls.vocabulary import CropSpec, Normalization, finish
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,16 +52,20 @@ class FoldModel:
         onnx = onnx_writer.to_onnx(job["architecture"], job["params"], weights)
         self._session = quiet_library().InferenceSession(onnx)
         self.patients, self.positive = entry["groups"], about["positive"]
+        self._turns = about.get("turns", 1)
 
     def share(self, crops: np.ndarray) -> float:
         """Return the share of crops ``(N, Y, X, 3)``, 0..1, called infected."""
         logits = np.concatenate(
             [
-                self._session.run(["embeddings"], {"crops": crops[i : i + 64]})[0] @ self._kernel
+                mean_of_turns(self._embed, crops[i : i + 64], self._turns) @ self._kernel
                 for i in range(0, len(crops), 64)
             ]
         )
         return float(((logits + self._bias).argmax(axis=1) == self.positive).mean())
+
+    def _embed(self, crops: np.ndarray) -> np.ndarray:
+        return np.asarray(self._session.run(["embeddings"], {"crops": crops})[0])
 
 
 def parasites(crops: np.ndarray) -> np.ndarray:

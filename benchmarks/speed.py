@@ -11,6 +11,8 @@ label images are the simulated masks, so that all sides classify the same cells.
   built once before. It runs in a process of its own because of TensorFlow;
 - *bare engine*: only the network, on all crops made beforehand.
 
+A model that looks at each cell in several turns does so on all sides.
+
 The sides take turns, so that a busy moment of the computer meets them all. Beside the clock, each
 is measured in processor time (all threads), which other programs disturb little.
 """
@@ -124,10 +126,12 @@ class Ours:
         )  # fmt: skip
 
 
-def bare(engine: Any, crops: np.ndarray, batch: int = 256) -> int:
-    """Run only the network."""
+def bare(engine: Any, crops: np.ndarray, turns: int, batch: int = 256) -> int:
+    """Run only the network, as often per cell as the model wants."""
+    from napari_cellcls.models.turns import mean_of_turns
+
     for start in range(0, len(crops), batch):
-        engine.embed(crops[start : start + batch])
+        mean_of_turns(engine.embed, crops[start : start + batch], turns)
     return len(crops)
 
 
@@ -159,7 +163,17 @@ def plain_child(folder: Path) -> None:
                 y0, x0, y1, x1 = cell.bbox
                 crop = image[y0:y1, x0:x1] * cell.image[..., None]
                 crops.append(resize(crop / 255, (50, 50), anti_aliasing=True))
-            found = model.predict(np.array(crops, np.float32), batch_size=32, verbose=0)
+            found = np.mean(
+                [
+                    model.predict(
+                        np.rot90(np.array(crops, np.float32), k, axes=(1, 2)),
+                        batch_size=32,
+                        verbose=0,
+                    )
+                    for k in range(package.manifest.turns)
+                ],
+                axis=0,
+            )
             classes += found.argmax(1).tolist()
             done += len(crops)
         return done, classes
@@ -224,7 +238,7 @@ def measure(folder: Path, times: int) -> tuple[dict[str, Rates], int]:
     crops = ours.crops()
     sides: dict[str, Callable[[], int]] = {
         OURS: ours.end_to_end,
-        BARE: lambda: bare(ours.engine, crops),
+        BARE: lambda: bare(ours.engine, crops, ours.package.manifest.turns),
         "ours, with finding the cells": ours.with_segmentation,
     }
     rates = {name: Rates() for name in (*sides, PLAIN)}

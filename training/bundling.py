@@ -99,6 +99,7 @@ def write_folds(
         "size": recipe.crop.size,
         "frame": recipe.crop.frame,
         "margin": recipe.crop.margin,
+        "turns": recipe.turns,
         "job": asdict(job),
         "folds": entries,
     }
@@ -123,7 +124,7 @@ def write_model(
     backbone, _ = build_classifier(job)
     plan.assign(backbone, body)
     rows = _exemplars(data, job.classes, recipe.training.seed)
-    embeddings = logits_of(backbone, data.images, rows)
+    embeddings = logits_of(backbone, data.images, rows, turns=recipe.turns)
     test = rows[np.linspace(0, len(rows) - 1, _TEST_CROPS).astype(int)]
     test_input = data.images[test].astype(np.float32) / np.float32(255)
     package = write_package(
@@ -167,6 +168,7 @@ def _manifest(
         "inputs": [{"role": r.value, "name": r.value.removeprefix("rgb_")} for r in recipe.inputs],
         "crop": recipe.crop,
         "normalization": recipe.normalization,
+        "turns": recipe.turns,
         "cells": bundle.cells,
         "temperature": round(report.temperature, 4),
         "metrics": _metrics(report, data, [c.id for c in scheme.classes], bundle),

@@ -18,6 +18,7 @@ from napari_cellcls.models.engines.base import Engine
 from napari_cellcls.models.feed import Ahead
 from napari_cellcls.models.head import decide, logits_of, need_classes, probabilities
 from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.models.turns import mean_of_turns
 from napari_cellcls.vocabulary import (
     COLUMNS,
     CellsError,
@@ -207,7 +208,7 @@ def predict_crops(
 
 
 def embed_crops(crops: np.ndarray, package: ModelPackage, engine: Engine) -> np.ndarray:
-    """Return embeddings of crops ``(N, Y, X, C)``, following the channel policy of the model."""
+    """Return embeddings of crops ``(N, Y, X, C)``, following channel policy and turns of the model."""
     if isinstance(engine, Engine) and engine.weights_sha256 != package.weights_sha256:
         raise EngineError(
             "The engine was opened for another model",
@@ -216,10 +217,11 @@ def embed_crops(crops: np.ndarray, package: ModelPackage, engine: Engine) -> np.
             remedy="Open an engine for this model.",
         )
     if package.manifest.channel_policy == "joint":
-        return engine.embed(crops)
+        return mean_of_turns(engine.embed, crops, package.manifest.turns)
     n, y, x, channels = crops.shape
     planes = crops.transpose(0, 3, 1, 2).reshape(n * channels, y, x, 1)
-    embeddings = engine.embed(np.repeat(planes, 3, axis=3))
+    planes = np.repeat(planes, 3, axis=3)
+    embeddings = mean_of_turns(engine.embed, planes, package.manifest.turns)
     return embeddings.reshape(n, channels * embeddings.shape[1])
 
 

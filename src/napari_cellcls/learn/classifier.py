@@ -96,18 +96,27 @@ def load_classifier(job: Job, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def logits_of(
-    model: Any, images: np.ndarray, rows: np.ndarray | None = None, *, batch_size: int | None = None
+    model: Any,
+    images: np.ndarray,
+    rows: np.ndarray | None = None,
+    *,
+    batch_size: int | None = None,
+    turns: int = 1,
 ) -> np.ndarray:
-    """Return the logits ``(n, K)`` float32 of some rows of a crop array.
+    """Return the logits ``(n, K)`` float32 of some rows of a crop array, a mean over quarter turns.
 
     By default a batch holds some 8 million values, at most 512 crops.
     """
+    from napari_cellcls.models.turns import mean_of_turns
+
+    def look(crops: np.ndarray) -> np.ndarray:
+        return np.asarray(model.predict_on_batch(as_float(to_device(crops))), np.float32)
+
     batch_size = batch_size or min(512, max(1, _BATCH_VALUES // int(np.prod(images.shape[1:]))))
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
     parts = []
     for start in range(0, len(rows), batch_size):
-        crops = as_float(to_device(images[rows[start : start + batch_size]]))
-        parts.append(np.asarray(model.predict_on_batch(crops), np.float32))
+        parts.append(mean_of_turns(look, images[rows[start : start + batch_size]], turns))
     return np.concatenate(parts)
 
 

@@ -64,7 +64,7 @@ def write_model(
         body,
         head=head,
         reference={
-            "embeddings": logits_of(backbone, data.images, rows),
+            "embeddings": logits_of(backbone, data.images, rows, turns=recipe.turns),
             "labels": np.asarray(data.labels)[rows],
         },
         test_input=test_input,
@@ -98,6 +98,7 @@ def _facts(
         "inputs": [{"role": r.value, "name": _word(r.value)} for r in recipe.inputs],
         "crop": recipe.crop,
         "normalization": recipe.normalization,
+        "turns": recipe.turns,
         "cells": _cells(recipe),
         "metrics": _metrics(recipe, data, about),
         "provenance": {

@@ -238,10 +238,15 @@ def _score(
     model = load_classifier(job, read_weights(folder / WEIGHTS, job))
     seen = Seen(model, job, job.training.phases[-1], data.images, store.folder())
     seen.recall()
-    logits = {
-        side: seen.logits(rows) if len(rows) else np.zeros((0, job.classes), np.float32)
-        for side, rows in (("val", split.val), ("test", split.test))
-    }
+
+    def answers(rows: np.ndarray) -> np.ndarray:
+        if not len(rows):
+            return np.zeros((0, job.classes), np.float32)
+        if recipe.turns > 1:
+            return logits_of(model, data.images, rows, turns=recipe.turns)
+        return seen.logits(rows)
+
+    logits = {side: answers(rows) for side, rows in (("val", split.val), ("test", split.test))}
     np.savez(
         folder / SCORES, rows=split.test, logits=logits["test"],
         val_rows=split.val, val_logits=logits["val"],
@@ -284,7 +289,7 @@ def score_folds(folder: Path, work: Path, stream: TextIO) -> int:
         model = load_classifier(job, read_weights(folder / Path(entry["file"]).name, job))
         rows = np.flatnonzero(fold == entry["fold"])
         if len(rows):
-            logits[rows] = logits_of(model, images, rows)
+            logits[rows] = logits_of(model, images, rows, turns=about.get("turns", 1))
         stream.write(json.dumps({"fold": entry["fold"], "n": len(rows)}) + "\n")
         stream.flush()
     np.save(work / "logits.npy", logits, allow_pickle=False)

@@ -20,10 +20,10 @@ from napari_cellcls.learn.datasets import CellSet
 from napari_cellcls.learn.datasets.cellset import listed
 from napari_cellcls.learn.job import Job, job_from, read_weights
 from napari_cellcls.learn.splits import Split
+from napari_cellcls.models.turns import QUARTERS
 from napari_cellcls.vocabulary import DataError, Progress, Task
 
 _BLOCK = 2048
-_TURNS = 4
 
 
 def soft_targets(
@@ -61,10 +61,8 @@ def soft_targets(
         for start in range(0, len(split.train), _BLOCK):
             yield Progress(start, len(split.train), f"asking {folder}")
             crops = data.images[split.train[start : start + _BLOCK]]
-            for turns in range(_TURNS):
-                turned = np.ascontiguousarray(np.rot90(crops, turns, axes=(1, 2)))
-                total[start : start + len(crops)] += logits_of(model, turned)
-    mean = total / (_TURNS * len(teachers))
+            total[start : start + len(crops)] += logits_of(model, crops, turns=QUARTERS)
+    mean = total / len(teachers)
     answer = 1 / (1 + np.exp(-mean)) if job.multi_label else _softmax(mean)
     targets = targets_of(data.labels, job)
     mixed = targets.copy()

@@ -49,7 +49,7 @@ def facts(manifest: Manifest, size_bytes: int | None = None) -> list[tuple[str, 
     passes = max(len(manifest.inputs), 1) if manifest.channel_policy == "each" else 1
     embedding = networks.embedding_size(ref.id, ref.params)
     total += len(manifest.classes) * (embedding * passes + 1)
-    operations = networks.operations(ref.id, ref.params) * passes
+    operations = networks.operations(ref.id, ref.params) * passes * manifest.turns
     operations += len(manifest.classes) * embedding * passes
     per = (
         "channel and cell" if manifest.channel_policy == "each" and not manifest.inputs else "cell"
@@ -63,6 +63,8 @@ def facts(manifest: Manifest, size_bytes: int | None = None) -> list[tuple[str, 
         ("Inputs", _inputs(manifest)),
         ("Crop", crop_in_words(manifest.crop, manifest.normalization)),
     ]
+    if manifest.turns > 1:
+        rows.append(("Looks", f"{manifest.turns} quarter turns of each cell, averaged"))
     if size_bytes is not None:
         rows.insert(3, ("File", f"{size_bytes / 1e6:.1f} MB"))
     if manifest.pixel_size_um is not None:

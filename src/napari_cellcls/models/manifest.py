@@ -158,6 +158,7 @@ class Manifest(_Part):
     multi_label: bool = False
     inputs: Annotated[tuple[InputEntry, ...], Field(max_length=16)] = ()
     channel_policy: Literal["joint", "each"] = "joint"
+    turns: Literal[1, 4] = 1
     crop: CropSpec
     normalization: Normalization = Normalization()
     pixel_size_um: tuple[_Finite, _Finite] | None = None
