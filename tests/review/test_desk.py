@@ -235,7 +235,30 @@ def test_keys_are_given_once():
 
     assert class_keys(classes("", "1", "")) == {"c0": "2", "c1": "1", "c2": "3"}
     assert class_keys(classes("R", "r", "s")) == {"c0": "r", "c1": "1", "c2": "2"}
-    assert len(class_keys(classes(*[""] * 60))) == 31
+    assert len(class_keys(classes(*[""] * 60))) == 30
     assert [is_possible(k) for k in ("0", "s", "B", "12", "", "é", "x", "9")] == [False] * 6 + [
         True
     ] * 2
+
+
+def test_the_last_word_ends_a_disagreement_and_can_be_taken_back(tmp_path: Path):
+    journal = new_journal(tmp_path / "p", "bo")
+    for name in ("RBC", "WBC"):
+        journal.add_class(name)
+    Desk(journal, sheet()).set_class([0, 1], "rbc")
+    journal.close()
+    journal = reopen(tmp_path / "p", "ana")
+    desk = Desk(journal, sheet())
+    desk.set_class([0], "wbc")
+    assert desk.sheet.disagreed.tolist() == [True, False, False, False]
+    assert desk.settle([0, 1]) == 1
+    assert not desk.sheet.disagreed.any() and label_of(desk, 0) == "wbc"
+    desk.set_class([0], "rbc")
+    assert label_of(desk, 0) == "wbc"  # settled: the last word is shown, my opinion is kept
+    desk.undo()
+    assert desk.undo().text == "Undone: 1 cell WBC"
+    assert desk.sheet.disagreed[0]
+    desk.comment([1], "torn")
+    [cell] = [c for c in journal.state.cells.values() if c.comments]
+    assert (cell.comments[0].annotator, cell.comments[0].text) == ("ana", "torn")
+    journal.close()

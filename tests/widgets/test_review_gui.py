@@ -595,3 +595,17 @@ def test_the_map_is_linked_and_its_lasso_filters(both: tuple[Any, Any], qtbot: A
     review.view_bar.sort.picked.emit(Sort.SIMILAR)
     assert review.controller.order[0] == 4
     assert set(review.controller.order[:6].tolist()) == set(range(0, 12, 2))
+
+
+def test_a_remark_is_kept_and_enter_is_no_decision(both: tuple[Any, Any], qtbot: Any) -> None:
+    _, review = both
+    review.window().activateWindow()
+    remark = review.decide.remark
+    remark.setFocus()
+    qtbot.waitUntil(remark.hasFocus, timeout=5_000)
+    QTest.keyClicks(remark, "torn <b>")
+    QTest.keyClick(remark, Qt.Key.Key_Return)
+    qtbot.wait(20)
+    assert "torn &lt;b>" in review.decide.words.text() and remark.text() == ""
+    assert labels_of(review) == {}
+    assert not review.decide.actions_by_name["settle"].isEnabled()

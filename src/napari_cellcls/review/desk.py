@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from psygnal import Signal
 
-from napari_cellcls.review.events import Draft, Event, Flag, Kind, Shown, Source, Value
+from napari_cellcls.review.events import Draft, Event, Flag, Kind, Shown, Source, Value, clean
 from napari_cellcls.review.journal import Journal
 from napari_cellcls.review.masks import place
 from napari_cellcls.review.sheet import FLAGS, Sheet
@@ -114,6 +114,19 @@ class Desk:
         """Pass cells over."""
         with self._deciding(rows) as ids:
             self.journal.record([Draft(Kind.SKIP, one) for one in ids])
+
+    def settle(self, rows: Sequence[int]) -> int:
+        """Make what is shown the last word on cells that people disagree about; return of how many."""
+        disputed = [row for row in rows if self.sheet.disagreed[row]]
+        told = [self._shown_judgment(row) for row in disputed]
+        self._label(disputed, told, Source.ADJUDICATED)
+        return len(disputed)
+
+    def comment(self, rows: Sequence[int], text: str) -> None:
+        """Add a remark about cells."""
+        with self._deciding(rows) as ids:
+            payload = {"text": clean(text)}
+            self.journal.record([Draft(Kind.COMMENT, one, payload=payload) for one in ids])
 
     def toggle_flag(self, rows: Sequence[int], flag: Flag) -> bool:
         """Set a flag of cells, or clear it where all have it; return whether it is set now."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from napari_cellcls.review.state import ClassState
 
-CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, OUTLINES = "0", "s", "b", "a", "o"
-RESERVED = frozenset({CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, OUTLINES})
+CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, SETTLE, OUTLINES = "0", "s", "b", "a", "j", "o"
+RESERVED = frozenset({CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, SETTLE, OUTLINES})
 """Keys with a meaning of their own, which no class can have."""
 
-_CHOICE = "123456789qwertyuipdfghjklzxcvnm"
+_CHOICE = "123456789qwertyuipdfghklzxcvnm"
 
 
 def class_keys(classes: Iterable[ClassState]) -> dict[str, str]:

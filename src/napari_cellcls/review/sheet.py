@@ -300,7 +300,7 @@ class Sheet:
         self.source[row] = SOURCES.index(event.source) if event is not None else -1
         self.mine[row] = mine is not None and bool(mine.judged)
         self.skipped[row] = mine is not None and mine.skipped
-        self.disagreed[row] = cell is not None and cell.disagreed and not self.blind
+        self.disagreed[row] = _is_open_dispute(cell) and not self.blind
         raised = frozenset().union(*(one.flags for one in decisions.values()))
         self.flags[row] = sum(1 << k for k, name in enumerate(FLAGS) if name in raised)
 
@@ -323,6 +323,10 @@ def model_columns(classes: Sequence[ClassState], scheme: ClassScheme | None) -> 
     for column, one in enumerate(classes):
         found[column] = ids.get(one.id, names.get(one.name.casefold(), -1))
     return found
+
+
+def _is_open_dispute(cell: CellState | None) -> bool:
+    return cell is not None and cell.final is None and cell.disagreed
 
 
 def _latest(decisions: Mapping[str, Decision]) -> Decision | None:

@@ -12,16 +12,15 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_cellcls.review.desk import Desk
 from napari_cellcls.review.order import Sort, View
 from napari_cellcls.review.state import ClassState
-from napari_cellcls.vocabulary import CellClsError, Progress, Task
+from napari_cellcls.vocabulary import CellClsError
 from napari_cellcls.widgets.layers import Placement
-from napari_cellcls.widgets.review import picture
 from napari_cellcls.widgets.review.features import tell
 from napari_cellcls.widgets.review.images import ProjectImages
 from napari_cellcls.widgets.review.layers import ReviewLayers
 from napari_cellcls.widgets.review.projects import ProjectKeeper
 from napari_cellcls.widgets.review.rendering import carry_words
 from napari_cellcls.widgets.review.source import ClassifyLink
-from napari_cellcls.widgets.review.subject import Subject, Wanted, prepare
+from napari_cellcls.widgets.review.subject import Subject, Wanted, painted, prepare, states_of
 from napari_cellcls.widgets.settings import preferences
 from napari_cellcls.widgets.worker import Runner, unexpected
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_cellcls.review.fold import State
-    from napari_cellcls.vocabulary import ClassScheme
     from napari_cellcls.widgets.review.widget import ReviewWidget
 
 
@@ -297,19 +295,23 @@ class ReviewController(QObject):
         if self.subject is None:
             return
         self._stale.clear()
-        self._painting.start(partial(_painted, self.subject))
+        self._painting.start(partial(painted, self.subject))
 
     def _on_painted(self, made: tuple[Subject, np.ndarray | None]) -> None:
         subject, drawn = made
         if subject is not self.subject:
             return
-        beneath = self.link.layers.classes_layer if self.link.layers is not None else None
+        beneath = self.link.classes_layer
+        if self.images.image is not None:
+            self.layers.reference = self.images.layer
+        else:
+            self.layers.reference = self.link.cells_layer
         self.layers.draw(subject, drawn, beneath if self.images.image is None else None)
         self.layers.repaint(self._stale)
         self.drawn.emit()
 
     def _on_classify_drew(self) -> None:
-        beneath = self.link.layers.classes_layer if self.link.layers is not None else None
+        beneath = self.link.classes_layer
         if self.layers.outlines is not None and beneath is not None and self.images.image is None:
             self.layers.veil.cover(beneath)
         self.drawn.emit()
@@ -319,8 +321,13 @@ class ReviewController(QObject):
         """Let the result table and the tooltips of *Classify cells* say what people said."""
         if self.subject is None or self.link.session is None:
             return
-        layer = self.link.layers.cells_layer if self.link.layers is not None else None
-        tell(self.link.session, layer, self.subject.sheet, self.desk is not None, rows)
+        tell(
+            self.link.session,
+            self.link.cells_layer,
+            self.subject.sheet,
+            self.desk is not None,
+            rows,
+        )
 
     def _on_layers(self, event: Any) -> None:
         self.link.look()
@@ -333,17 +340,3 @@ class ReviewController(QObject):
             act()
         except Exception as error:  # noqa: BLE001 - see above
             self.failed.emit(error if isinstance(error, CellClsError) else unexpected(error))
-
-
-def _painted(subject: Subject) -> Task[tuple[Subject, np.ndarray | None]]:
-    yield Progress(0, 1, "Drawing")
-    if subject.strokes is None:
-        return subject, None
-    return subject, picture.raster(subject.sheet, subject.strokes)
-
-
-def states_of(scheme: ClassScheme | None) -> tuple[ClassState, ...]:
-    """Return the classes of a model as those of a project that is not made yet."""
-    if scheme is None:
-        return ()
-    return tuple(ClassState(one.id, one.name, one.color) for one in scheme.classes)

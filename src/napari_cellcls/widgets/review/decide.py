@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -102,7 +103,7 @@ class DecidePanel(QWidget):
     class_asked(str), class_dropped(str, object)
     asked(str)
         One of the names in :data:`ACTIONS`.
-    blind_changed(bool), advance_changed(bool)
+    blind_changed(bool), advance_changed(bool), remarked(str)
     """
 
     class_asked = Signal(str)
@@ -110,11 +111,13 @@ class DecidePanel(QWidget):
     asked = Signal(str)
     blind_changed = Signal(bool)
     advance_changed = Signal(bool)
+    remarked = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.class_buttons: dict[str, ClassButton] = {}
         self.actions_by_name: dict[str, QPushButton] = {}
+        self.remark = QLineEdit(self)
         frame = card_frame(self)
         self.picture = QLabel(frame)
         self.picture.setFixedSize(_PICTURE, _PICTURE)
@@ -191,6 +194,8 @@ class DecidePanel(QWidget):
                 reason = (impossible or {}).get(name, "")
             button.setEnabled(not reason)
             button.setToolTip(reason or TIPS[name])
+        self.remark.setEnabled(not why_not)
+        self.remark.setToolTip(why_not)
 
     def _action_buttons(self) -> QGridLayout:
         grid = QGridLayout()
@@ -202,7 +207,17 @@ class DecidePanel(QWidget):
             button.clicked.connect(self._on_action)
             self.actions_by_name[name] = button
             grid.addWidget(button, k // 3, k % 3)
+        self.remark.setPlaceholderText("Remark about the cell, Enter to keep it")
+        self.remark.setAccessibleName("Remark about the cell")
+        self.remark.returnPressed.connect(self._on_remark)
+        grid.addWidget(self.remark, len(ACTIONS) // 3, len(ACTIONS) % 3, 1, -1)
         return grid
+
+    def _on_remark(self) -> None:
+        text = self.remark.text().strip()
+        if text:
+            self.remark.clear()
+            self.remarked.emit(text)
 
     def _on_action(self) -> None:
         sender = self.sender()
@@ -219,6 +234,7 @@ ACTIONS = (
     ("ambiguous", "A Ambiguous", "Nobody could tell (A)"),
     ("undo", "↶ Undo", "Take back your last decision, of any session (Ctrl+Z)"),
     ("redo", "↷ Redo", "Decide again what was taken back (Ctrl+Shift+Z)"),
+    ("settle", "J Last word", "Settle what people disagree about: what is shown is the last word (J)"),
     ("next", "␣ Next", "Go to the next cell that is not decided (Space)"),
 )  # fmt: skip
 TIPS = {name: tip for name, _, tip in ACTIONS}

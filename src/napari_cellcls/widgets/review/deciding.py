@@ -77,6 +77,10 @@ class Decider(QObject):
             on = desk.toggle_flag(rows, _FLAGS[name])
             self.told.emit(f"{name.replace('_', ' ')}: {'set' if on else 'cleared'}")
             return
+        if name == "settle":
+            done = desk.settle(rows)
+            self.told.emit(f"{done:,} settled" if done else "People agree about this cell.")
+            return
         if name == "clear":
             desk.clear(rows)
             return
@@ -89,6 +93,13 @@ class Decider(QObject):
             if not self._accepted(desk, rows, bulk=name == "accept_all"):
                 return
         self._go_on(desk, rows)
+
+    def remark(self, text: str) -> None:
+        """Add a remark about the selection."""
+        rows = self._rows(None)
+        desk = self._desk(True) if rows else None
+        if desk is not None:
+            desk.comment(rows, text)
 
     def next(self) -> None:
         """Go to the next cell that waits for me; without a project, to the one behind this."""

@@ -19,6 +19,7 @@ FIXED = {
     "skip": (keys.SKIP.upper(), keys.SKIP.upper()),
     "bad_segmentation": (keys.BAD_SEGMENTATION.upper(), keys.BAD_SEGMENTATION.upper()),
     "ambiguous": (keys.AMBIGUOUS.upper(), keys.AMBIGUOUS.upper()),
+    "settle": (keys.SETTLE.upper(), keys.SETTLE.upper()),
     "outlines": (keys.OUTLINES.upper(), keys.OUTLINES.upper()),
     "undo": ("Ctrl+Z", "Control-Z"),
     "redo": ("Ctrl+Shift+Z", "Control-Shift-Z"),

@@ -39,6 +39,7 @@ class ReviewLayers(QObject):
         self.viewer = viewer
         self.outlines: Any = None
         self.placement = Placement({})
+        self.reference: Any = None
         self.veil = Veil(self)
         self._subject: Subject | None = None
         self._colors: Any = None
@@ -112,7 +113,7 @@ class ReviewLayers(QObject):
 
     def fly_to(self, row: int) -> None:
         """Move the camera to a cell; the zoom changes only where the cell is tiny or too large."""
-        subject, layer = self._subject, self.outlines
+        subject, layer = self._subject, self._in_place()
         if subject is None or layer is None or self.viewer.dims.ndisplay != 2:
             return
         y0, x0, y1, x1 = subject.sheet.boxes[row].tolist()
@@ -128,7 +129,7 @@ class ReviewLayers(QObject):
 
     def row_at(self, position: Any) -> int | None:
         """Return the row of the cell at a world position."""
-        subject, layer = self._subject, self.outlines
+        subject, layer = self._subject, self._in_place()
         if subject is None or layer is None:
             return None
         labels, ids = subject.sheet.cells.labels, subject.sheet.cells.ids
@@ -143,6 +144,12 @@ class ReviewLayers(QObject):
         """Show or hide the outlines."""
         if self.outlines is not None:
             self.outlines.visible = not self.outlines.visible
+
+    def _in_place(self) -> Any:
+        """Return a layer that lies where the cells do: ours, or one beneath where ours is not drawn."""
+        if self.outlines is not None:
+            return self.outlines
+        return self.reference if self.reference in self.viewer.layers else None
 
     def _lift_frame(self) -> None:
         if self._beneath is not None and self.outlines is not None:

@@ -46,6 +46,8 @@ def cell_words(subject: Subject | None, state: State | None, row: int | None = N
         lines.append(_unmapped(sheet.opinion, row))
     cell_id = sheet.known_id(row)
     cell = state.cell(cell_id) if state is not None and cell_id is not None else None
+    if cell is not None and cell.final is not None and not sheet.blind:
+        lines.append(f"<b>last word</b> by {_escaped(cell.final.annotator)}")
     if cell is not None:
         by_id = {one.id: one.name for one in sheet.classes}
         for who, decision in cell.decisions.items():
@@ -92,10 +94,12 @@ def impossible(
     some: dict[str, str] = {}
     if row is None:
         some = dict.fromkeys(
-            ("accept", "accept_all", "clear", "skip", "bad_segmentation", "ambiguous"),
+            ("accept", "accept_all", "clear", "skip", "bad_segmentation", "ambiguous", "settle"),
             "Select a cell first.",
         )
-    elif subject.sheet.shown[row] < 0 and not subject.sheet.judged[row].any():
+    elif not subject.sheet.disagreed[row]:
+        some["settle"] = "People agree about this cell, or nobody else has labeled it."
+    if row is not None and subject.sheet.shown[row] < 0 and not subject.sheet.judged[row].any():
         some["accept"] = "Nothing is shown that could be accepted."
     state = project.journal.state if project is not None else None
     who = project.journal.annotator if project is not None else ""

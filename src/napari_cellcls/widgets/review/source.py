@@ -48,6 +48,16 @@ class ClassifyLink(QObject):
         """The layers of the dock found."""
         return self.widget.controller.layers if self.widget is not None else None
 
+    @property
+    def cells_layer(self) -> Any:
+        """Its layer of ids, None when there is none."""
+        return self.layers.cells_layer if self.layers is not None else None
+
+    @property
+    def classes_layer(self) -> Any:
+        """Its layer of outlines, None when there is none."""
+        return self.layers.classes_layer if self.layers is not None else None
+
     def look(self) -> None:
         """Find the dock; the one at hand is kept while it is there."""
         there = self._dock.window().findChildren(ClassifyWidget)

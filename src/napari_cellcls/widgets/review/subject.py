@@ -14,13 +14,15 @@ from napari_cellcls.cells.identity import image_id, image_id_of_array
 from napari_cellcls.review.masks import anchor_of
 from napari_cellcls.review.order import Ranker
 from napari_cellcls.review.sheet import Plane, Sheet
+from napari_cellcls.review.state import ClassState
 from napari_cellcls.vocabulary import COLUMNS, CellsError, ImageError, Normalization, Progress, Task
-from napari_cellcls.widgets.review.picture import Strokes
+from napari_cellcls.widgets.review.picture import Strokes, raster
 
 if TYPE_CHECKING:
     from napari_cellcls.images.image import Image
     from napari_cellcls.predict import Predictions
     from napari_cellcls.review.fold import State
+    from napari_cellcls.vocabulary import ClassScheme
 
 _READ_WHOLE_BYTES = 1 << 30
 
@@ -170,3 +172,18 @@ def _plane(image: Image) -> Plane:
     if found is None:
         found = image_id_of_array(np.asarray(image.data))
     return Plane(found, image.name, image.path, image.scene, image.t, image.z, image.pixel_size_um)
+
+
+def painted(subject: Subject) -> Task[tuple[Subject, np.ndarray | None]]:
+    """Draw all outlines of a subject; None where it is too large."""
+    yield Progress(0, 1, "Drawing")
+    if subject.strokes is None:
+        return subject, None
+    return subject, raster(subject.sheet, subject.strokes)
+
+
+def states_of(scheme: ClassScheme | None) -> tuple[ClassState, ...]:
+    """Return the classes of a model as those of a project that is not made yet."""
+    if scheme is None:
+        return ()
+    return tuple(ClassState(one.id, one.name, one.color) for one in scheme.classes)

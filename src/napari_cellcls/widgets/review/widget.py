@@ -200,6 +200,7 @@ class ReviewWidget(QWidget):
         self.decide.class_asked.connect(self.set_class)
         self.decide.class_dropped.connect(self.set_class)
         self.decide.asked.connect(self.act)
+        self.decide.remarked.connect(self._on_remark)
         self.decide.blind_changed.connect(controller.set_blind)
         self.decide.advance_changed.connect(self.decider.set_goes_on)
         self.pointer.picked.connect(self._on_picked)
@@ -306,24 +307,23 @@ class ReviewWidget(QWidget):
         self.render.show_images()
 
     def _on_drawn(self) -> None:
-        for layer in (self.controller.layers.outlines, self._cells_layer()):
+        for layer in (self.controller.layers.outlines, self.controller.link.cells_layer):
             if layer is not None:
                 self.keyboard.bind(layer)
         if self.viewer.layers.selection.active is None:
             self.viewer.layers.selection.active = (
-                self._cells_layer() or self.controller.layers.outlines
+                self.controller.link.cells_layer or self.controller.layers.outlines
             )
         self.controller.layers.frame_row(self.gallery.current_row)
-
-    def _cells_layer(self) -> Any:
-        link = self.controller.link
-        return link.layers.cells_layer if link.layers is not None else None
 
     def _on_view(self, view: Any) -> None:
         self.controller.guarded(lambda: self.controller.show_view(view, self.gallery.current_row))
 
     def _on_renew(self) -> None:
         self.act("renew")
+
+    def _on_remark(self, text: str) -> None:
+        self._try(lambda: self.decider.remark(text))
 
     def _on_map_picked(self, row: int) -> None:
         self._on_picked(row, False)
