@@ -30,7 +30,7 @@ def test_every_contribution_points_at_a_command(contributions: dict) -> None:
     commands = {command["id"] for command in contributions["commands"]}
     used = {
         item["command"]
-        for kind in ("widgets", "readers", "sample_data")
+        for kind in ("widgets", "readers", "writers", "sample_data")
         for item in contributions[kind]
     } | {item["command"] for items in contributions["menus"].values() for item in items}
     assert used == commands

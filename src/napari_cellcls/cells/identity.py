@@ -206,6 +206,34 @@ def anchors(
     return found
 
 
+def anchor_of_mask(
+    mask: np.ndarray,
+    origin: tuple[int, int],
+    image_id: str,
+    label: int = 0,
+    pixel_size_um: tuple[float, float] | None = None,
+) -> Anchor:
+    """Return the anchor of a cell that is known by its mask alone (an outline from a file).
+
+    Parameters
+    ----------
+    mask : numpy.ndarray
+        ``(y, x)`` bool, its own tight box.
+    origin : tuple of int
+        ``(y, x)`` of its first pixel, not negative.
+    image_id : str
+    label : int
+    pixel_size_um : tuple of float, optional
+        ``(y, x)``.
+    """
+    y0, x0 = origin
+    rows, columns = np.nonzero(mask)
+    return Anchor(
+        image_id, label, (y0, x0, y0 + mask.shape[0], x0 + mask.shape[1]),
+        float(rows.mean()) + y0, float(columns.mean()) + x0, len(rows), _encode(mask), pixel_size_um,
+    )  # fmt: skip
+
+
 def _encode(inside: np.ndarray) -> str:
     flat = inside.ravel()
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1

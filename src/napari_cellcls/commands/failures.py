@@ -15,6 +15,7 @@ USAGE_CODES = frozenset(
         "MODEL-UNKNOWN", "MODEL-MISSING", "CHANNEL-UNKNOWN", "CHANNEL-SYNTAX", "ENGINE-UNKNOWN",
         "CELLS-NOLABELFILE", "IMG-INDEX", "EXPORT-NAME", "DATA-MISSING", "RECIPE-MISSING",
         "FOLDS-MISSING", "PROJECT-MISSING", "PROJECT-EXISTS", "PROJECT-DATABASE",
+        "IMPORT-MISSING", "IMPORT-IMAGE", "IMPORT-NOPREDICTIONS",
     }
 )  # fmt: skip
 """Codes that say the command line names something that does not exist: exit code 2."""

@@ -1,4 +1,4 @@
-"""``cellcls project``: make, look at, check and export projects of labeled cells."""
+"""``cellcls project``: make, fill, look at and export projects of labeled cells."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_cellcls.commands import console
+from napari_cellcls.commands import console, options, project_checks
+from napari_cellcls.commands.project_checks import Folder, opened, saved
 
 if TYPE_CHECKING:
+    from napari_cellcls.cells.cells import Cells
+    from napari_cellcls.export.imported import Found
+    from napari_cellcls.export.matching import Matched
     from napari_cellcls.project.project import Project
     from napari_cellcls.review.fold import State
 
-app = typer.Typer(help="Make, look at, check and export projects.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, fill, look at, check, merge and export projects.", no_args_is_help=True
+)
+app.command("merge")(project_checks.merge)
+app.command("verify")(project_checks.verify)
+app.command("check", hidden=True)(project_checks.verify)
+app.command("agreement")(project_checks.agreement)
 
-_SOME_FAILED = 3
-
-Folder = Annotated[Path, typer.Argument(help="Project folder (*.cellcls).", show_default=False)]
+_FORMATS = "csv, parquet, geojson, coco, tiff, zarr or crops"
 
 
-@app.command()
-def create(
+@app.command("create", hidden=True)
+@app.command("new")
+def new(
     folder: Folder,
     class_: Annotated[
         list[str] | None,
@@ -57,14 +66,26 @@ def create(
     ) as project:
         for path in image or ():
             project.add_image(path)
-        _saved(project)
+        saved(project)
     console.say(f"Made {project.folder}")
+
+
+@app.command()
+def add(
+    folder: Folder,
+    images: Annotated[list[Path], typer.Argument(help="Images.", show_default=False)],
+) -> None:
+    """Add images, or say where they are now."""
+    with opened(folder, write=True) as project:
+        for path in images:
+            console.say(f"{path.name}: {project.add_image(path)}")
+        saved(project)
 
 
 @app.command()
 def info(folder: Folder) -> None:
     """Show images, classes, and labels per class and annotator."""
-    with _open(folder) as project:
+    with opened(folder) as project:
         about, state = project.description, project.journal.state
         console.say(f"{about.name}: {len(state.cells):,} cells, {len(state):,} events", "bold")
         several = "several" if about.multi_label else "one"
@@ -83,37 +104,65 @@ def info(folder: Folder) -> None:
             console.say(f"  model {model}, sha256 {sha[:8]}")
 
 
-@app.command()
-def check(
+@app.command("import")
+def take_in(
     folder: Folder,
-    restore: Annotated[
-        bool,
-        typer.Option(
-            "--restore",
-            help="Make the journal anew from the newest backup and all that can be read; "
-            "the damaged file is kept.",
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV (ours, QuPath, napari-feature-classifier, CellProfiler), GeoJSON or COCO.",
+            show_default=False,
         ),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Label image, or a folder of them, for files without outlines.", show_default=False
+        ),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="The image all rows are about, when the file does not say."),
+    ] = None,
+    as_me: Annotated[
+        bool, typer.Option("--as-me", help="Sign all labels as you, whoever the file names.")
     ] = False,
+    annotator: Annotated[
+        str | None, typer.Option(help="Your name in the journal.", show_default="user name")
+    ] = None,
 ) -> None:
-    """Verify the journal, its chain of events and its backups.
+    """Take in labels from a file; labels that are there already are not written again.
 
-    The exit code is 3 when something is wrong.
+    The exit code is 3 when some rows mean no cell, 4 when none does.
     """
-    from napari_cellcls.project import description
-    from napari_cellcls.project.project import author_now, places_of
-    from napari_cellcls.review import opening
+    from dataclasses import replace
 
-    about = description.read(folder)
-    places = places_of(folder, about)
-    if restore and places.file is not None:
-        count, aside = opening.restore(places, about.id, author_now())
-        console.say(f"The journal was made anew from {count:,} events.", "green")
-        if aside is not None:
-            console.say(f"  the file before is {aside}")
-    wrong = _check_journal(folder)
-    wrong += _check_backups(places, about.id)
-    if wrong:
-        raise typer.Exit(_SOME_FAILED)
+    from napari_cellcls.export.project import of_images, read_labels
+    from napari_cellcls.export.taking import take_in as write
+
+    found = read_labels(file)
+    if image is not None:
+        found = [replace(one, image=image) for one in found]
+    with opened(folder, write=True, annotator=annotator) as project:
+        state = project.journal.state
+        names = {image_id: known.name for image_id, known in state.images.items()}
+        written = lost = 0
+        for image_id, rows in of_images(found, names).items():
+            matched = _matched(project, image_id, rows, labels)
+            several = project.description.multi_label
+            taken = write(project.journal, matched, keep_names=not as_me, multi_label=several)
+            written += taken.labels + taken.known
+            lost += sum(taken.lost.values())
+            console.say(
+                f"{names[image_id]}: {taken.labels:,} labels taken in, {taken.known:,} known before"
+            )
+            if taken.classes:
+                console.say(f"  new classes: {', '.join(taken.classes)}")
+            for why, count in taken.lost.items():
+                console.warn(f"  {count:,} rows left out: {why}")
+        saved(project)
+    if lost:
+        raise typer.Exit(project_checks.SOME_FAILED if written else project_checks.NOTHING)
 
 
 @app.command()
@@ -121,38 +170,63 @@ def export(
     folder: Folder,
     out: Annotated[
         Path | None,
+        typer.Option("--out", "-o", help="File or folder.", show_default="in the folder exports"),
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help=f"{_FORMATS}.", show_default="csv")
+    ] = "csv",
+    predictions: Annotated[
+        Path | None,
         typer.Option(
-            "--out", "-o", help="The table.", show_default="labels.csv in the folder exports"
+            help="What `cellcls classify --out` wrote: adds the columns p_<class>.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write all labels as a table, one row per cell and annotator."""
-    from napari_cellcls.export.errors import writing
-    from napari_cellcls.review.table import label_table
+    """Write all labels: as a table, for QuPath, as COCO, TIFF, OME-Zarr, or crops for training."""
+    from napari_cellcls.export.project import FORMATS, export_project
 
-    with _open(folder) as project:
-        table = label_table(project.journal.state)
-        target = out or project.exports / "labels.csv"
-        with writing(target) as temporary:
-            table.to_csv(temporary, index=False)
-        console.say(f"{len(table):,} labels in {target}")
-
-
-def _open(folder: Path) -> Project:
-    from napari_cellcls.project.project import open_project
-
-    project = open_project(folder, read_only=True)
-    refusal = project.journal.refusal
-    if refusal is not None and refusal.code != "JOURNAL-READONLY":
-        console.show_error(refusal)
-    return project
+    if format_ not in FORMATS:
+        raise typer.BadParameter(f"'{format_}' is none of {_FORMATS}", param_hint="--format")
+    with opened(folder) as project:
+        task = export_project(project, format_, out, predictions=predictions)
+        done = console.follow(task, "Exporting")
+        for note in done.notes:
+            console.say(note)
+        for path in done.paths:
+            console.say(f"  {path}")
 
 
-def _saved(project: Project) -> None:
-    if not project.journal.flush(60):
-        problem = project.journal.save_state.problem
-        if problem is not None:
-            raise problem
+def _matched(project: Project, image_id: str, rows: list[Found], labels: Path | None) -> Matched:
+    """Say which cells the rows of one image mean."""
+    from napari_cellcls.export.matching import match
+    from napari_cellcls.review.masks import anchor_of
+
+    state = project.journal.state
+    wanted = {one.cell_id for one in rows if one.cell_id}
+    places = {cell_id: anchor_of(state, cell_id) for cell_id in wanted}
+    known = {cell_id: anchor for cell_id, anchor in places.items() if anchor is not None}
+    cells, size = None, None
+    if labels is not None:
+        cells, size = _cells(project, image_id, labels)
+    return match(rows, image_id, cells, known=known, pixel_size_um=size)
+
+
+def _cells(
+    project: Project, image_id: str, labels: Path
+) -> tuple[Cells, tuple[float, float] | None]:
+    from napari_cellcls.cells.table import cells_from_labels
+    from napari_cellcls.images.read import open_image, stem
+
+    located = project.locate(image_id)
+    there = located.path if located.status in ("found", "moved") else None
+    image = None if there is None else open_image(there)
+    path = options.labels_for(labels, stem(located.image.name))
+    drawn = open_image(path)
+    size = image.pixel_size_um if image is not None else drawn.pixel_size_um
+    shape = None if image is None else image.shape
+    plane = options.plane_of_labels(drawn)
+    return cells_from_labels(plane, size, f"labels from {path.name}", shape), size
 
 
 def _counts(state: State) -> tuple[list[str], list[list[str]]]:
@@ -164,51 +238,3 @@ def _counts(state: State) -> tuple[list[str], list[list[str]]]:
         if one.merged_into is None
     ]
     return ["class", "key", "color", *people], rows
-
-
-def _check_journal(folder: Path) -> int:
-    from napari_cellcls.review.events import chain_faults
-
-    with _open(folder) as project:
-        journal = project.journal
-        for note in journal.notes:
-            console.warn(note)
-        if journal.refusal is not None and journal.refusal.code not in (
-            "JOURNAL-READONLY",
-            "JOURNAL-CHAIN",
-        ):
-            return 1
-        # Others' event files may still be on their way to a shared folder.
-        complete = not (project.folder / "events").is_dir()
-        faults = list(chain_faults(journal.state.events, complete=complete))
-        for fault in faults[:20]:
-            console.say(f"  {fault}", "red")
-        if faults:
-            console.say(f"Journal: {len(faults):,} faults in {len(journal.state):,} events.", "red")
-            return len(faults)
-        console.say(f"Journal: {len(journal.state):,} events, whole and in order.", "green")
-    return 0
-
-
-def _check_backups(places: object, project_id: str) -> int:
-    from napari_cellcls.review import backups, errors, opening, store
-
-    assert isinstance(places, opening.Places)
-    if places.backups is None:
-        console.say("Backups: those of the database server.")
-        return 0
-    found = backups.listed(places.backups)
-    wrong = 0
-    for one in found:
-        copy = store.Store(one.path, read_only=True)
-        try:
-            store.check(copy, project_id)
-            console.say(f"Backup: {one} is whole.", "green")
-        except errors.JournalError as error:
-            wrong += 1
-            console.say(f"Backup: {one} is damaged: {error.why}", "red")
-        finally:
-            copy.close()
-    if not found:
-        console.say("Backups: none yet; the first is made with the first labels.")
-    return wrong

@@ -1,11 +1,13 @@
-"""Label images as TIFF: every pixel holds the id of its cell, ids as in the table."""
+"""Label images as TIFF: every pixel holds the id of its cell as in the table, or the number of its class."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from napari_cellcls.vocabulary import COLUMNS
 
 if TYPE_CHECKING:
     from napari_cellcls.cells.cells import Cells
+    from napari_cellcls.export.field import Field
 
 _TILE = 512
 
@@ -68,6 +71,54 @@ def write_labels(
         else:
             options |= {"tile": (_TILE, _TILE), "shape": (height, width), "dtype": dtype}
             tifffile.imwrite(temporary, _tiles(cells.labels, dtype), **options)
+
+
+def write_classes(field: Field, target: str | os.PathLike[str]) -> None:
+    """Write an OME-TIFF of axes YX whose pixels are class numbers, and a table of them beside it.
+
+    Parameters
+    ----------
+    field : Field
+    target : path-like
+        Usually ``<stem>.classes.tif``; the table has the same name with ``.csv`` (``value, id, name, color``).
+
+    Notes
+    -----
+    0 is background, 1 the first class; the last number, named "not labeled", is for cells without a class.
+    A cell with several classes has the number of the first. The dtype is uint8, uint16 above 254 classes.
+
+    Raises
+    ------
+    ExportError
+        When a file cannot be written.
+    """
+    import tifffile
+
+    names = [one.name for one in field.classes]
+    without = len(names) + 1
+    top = max((anchor.label for anchor in field.anchors), default=0)
+    number = np.zeros(top + 1, np.uint8 if without < 256 else np.uint16)
+    for row, anchor in enumerate(field.anchors):
+        given = field.class_names(row)
+        number[anchor.label] = names.index(given[0]) + 1 if given else without
+    with writing(target) as temporary:
+        tifffile.imwrite(
+            temporary,
+            number[field.label_image()],
+            ome=True,
+            compression="adobe_deflate",
+            predictor=False,
+            photometric="minisblack",
+            software="napari-cellcls",
+            metadata={"axes": "YX", **_physical(field.pixel_size_um)},
+        )
+    rows = [(i, c.id, c.name, c.color) for i, c in enumerate(field.classes, 1)]
+    rows.append((without, "", "not labeled", "#999999"))
+    with (
+        writing(Path(target).with_suffix(".csv")) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as stream,
+    ):
+        csv.writer(stream, lineterminator="\n").writerows([("value", "id", "name", "color"), *rows])
 
 
 def _tiles(labels: Any, dtype: np.dtype) -> Iterator[np.ndarray]:

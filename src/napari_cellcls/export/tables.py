@@ -1,4 +1,4 @@
-"""Tables for spreadsheets and scripts: one row per cell as CSV, embeddings as Parquet."""
+"""Tables for spreadsheets and scripts: one row per cell as CSV or Parquet, embeddings as Parquet."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def write_cells(table: pd.DataFrame, target: str | os.PathLike[str]) -> None:
         table.to_csv(
             temporary, index=False, encoding="utf-8", lineterminator="\n", float_format=_FLOATS
         )
+
+
+def write_parquet(table: pd.DataFrame, target: str | os.PathLike[str]) -> None:
+    """Write a table as Parquet, types and missing values as they are.
+
+    Raises
+    ------
+    ExportError
+        As :func:`write_cells`.
+    """
+    with writing(target) as temporary:
+        table.to_parquet(temporary, index=False, compression="zstd")
 
 
 def write_embeddings(predictions: Predictions, target: str | os.PathLike[str]) -> None:

@@ -23,7 +23,7 @@ def no_project(folder: Path, why: str) -> ProjectError:
         code="PROJECT-MISSING",
         path=folder,
         why=why,
-        remedy="Give a folder that ends in .cellcls, or make one: cellcls project create FOLDER.",
+        remedy="Give a folder that ends in .cellcls, or make one: cellcls project new FOLDER.",
     )
 
 

@@ -22,7 +22,7 @@ def missing(path: Path) -> JournalError:
         code="JOURNAL-MISSING",
         path=path,
         why="there is no file of this name; nothing was created in its place.",
-        remedy="Put the file back, or restore a backup: cellcls project check lists them.",
+        remedy="Put the file back, or restore a backup: cellcls project verify lists them.",
     )
 
 
@@ -33,7 +33,7 @@ def damaged(path: Path, why: str) -> JournalError:
         code="JOURNAL-DAMAGED",
         path=path,
         why=why,
-        remedy="Restore the newest backup: cellcls project check --restore. "
+        remedy="Restore the newest backup: cellcls project verify --restore. "
         "The damaged file is kept beside it, and what can be read of it is added.",
     )
 
@@ -45,7 +45,7 @@ def foreign(path: Path, why: str) -> JournalError:
         code="JOURNAL-FOREIGN",
         path=path,
         why=why,
-        remedy="Put the right journal.db back, or restore a backup: cellcls project check lists them.",
+        remedy="Put the right journal.db back, or restore a backup: cellcls project verify lists them.",
     )
 
 
@@ -143,5 +143,5 @@ def broken_chain(path: str | os.PathLike[str] | None, why: str) -> JournalError:
         code="JOURNAL-CHAIN",
         path=path,
         why=why,
-        remedy="Compare with the backups: cellcls project check lists them.",
+        remedy="Compare with the backups: cellcls project verify lists them.",
     )

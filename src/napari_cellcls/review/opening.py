@@ -270,7 +270,7 @@ def _shared(places: Places) -> eventfiles.Found:
 
 
 def _tail_fault(tail: Iterable[Event]) -> str:
-    """Return what is wrong with the newest events; the whole chain is for ``cellcls project check``."""
+    """Return what is wrong with the newest events; the whole chain is for ``cellcls project verify``."""
     hashes: dict[tuple[str, int], str] = {}
     for event in tail:
         before = hashes.get((event.session_id, event.session_n - 1))

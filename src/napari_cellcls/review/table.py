@@ -28,7 +28,10 @@ LABEL_COLUMNS = (IMAGE, CELL, *_PLACE, *_DECISION)
 """All columns, in order."""
 
 OPINIONS = "opinions"
-"""Column of tables with one row per cell: annotator -> class names, for every annotator; JSON text."""
+"""Column of tables with one row per cell: annotator -> class names, for every annotator; JSON text.
+
+Names are joined with ``|``; ``!`` in front says that the class was ruled out.
+"""
 DISAGREED = "disagreed"
 """Flag of a cell on which people differ and nobody said the last word."""
 
@@ -48,7 +51,7 @@ def decided(state: State, cell_id: str) -> dict[str, Any]:
         flags.add(DISAGREED)
     if cell.final is None and judged:
         row[COLUMNS.annotator] = COLUMNS.joiner.join(judged)
-    opinions = {name: _names(state, d.classes) for name, d in judged.items()}
+    opinions = {name: _opinion(state, d) for name, d in judged.items()}
     return {
         CELL: cell.cell_id,
         **row,
@@ -131,6 +134,12 @@ def _decided(state: State, decision: Decision) -> dict[str, Any]:
         COLUMNS.model: model,
         COLUMNS.flags: COLUMNS.joiner.join(sorted(decision.flags)),
     }
+
+
+def _opinion(state: State, decision: Decision) -> str:
+    ruled_out = (f"!{_names(state, (class_id,))}" for class_id in decision.ruled_out)
+    names = [_names(state, decision.classes), *ruled_out]
+    return COLUMNS.joiner.join(name for name in names if name)
 
 
 def _names(state: State, class_ids: tuple[str, ...]) -> str:
