@@ -609,3 +609,41 @@ def test_a_remark_is_kept_and_enter_is_no_decision(both: tuple[Any, Any], qtbot:
     assert "torn &lt;b>" in review.decide.words.text() and remark.text() == ""
     assert labels_of(review) == {}
     assert not review.decide.actions_by_name["settle"].isEnabled()
+
+
+def test_decisions_while_the_outlines_are_hidden_or_seen_in_3d(
+    smear_viewer: Any, both: tuple[Any, Any], qtbot: Any
+) -> None:
+    viewer, (_, review) = smear_viewer, both
+    review.act("outlines")
+    assert not review.controller.layers.outlines.visible
+    review.act("class:parasitized")
+    review.act("class:uninfected")
+    review.act("outlines")
+    assert review.error.error is None and np.array_equal(drawn_as(review), expected(review))
+    viewer.dims.ndisplay = 3
+    review.gallery.choose(8)
+    review.act("class:parasitized")
+    review.act("undo")
+    review.act("class:uninfected")
+    viewer.dims.ndisplay = 2
+    qtbot.wait(50)
+    assert review.error.error is None and np.array_equal(drawn_as(review), expected(review))
+
+
+def test_a_collected_dock_lets_its_project_go(
+    smear_viewer: Any, both: tuple[Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    import gc
+
+    from napari_cellcls.widgets.review.projects import ProjectKeeper
+
+    parent = QWidget()
+    keeper = ProjectKeeper(parent)
+    keeper.create(tmp_path / "p.cellcls", None)
+    assert open_project(tmp_path / "p.cellcls").journal.refusal is not None
+    del keeper, parent
+    gc.collect()
+    again = open_project(tmp_path / "p.cellcls")
+    assert again.journal.refusal is None
+    again.close()

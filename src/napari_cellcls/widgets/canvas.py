@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -34,10 +35,18 @@ class CanvasGuard(QObject):
         self._canvases: list[QOpenGLWidget] = []
         viewer.layers.events.removing.connect(self._on_removing)
 
-    def _on_removing(self, _event: Any) -> None:
-        # A dock that was closed has no window any more, but may still take its layers along.
+    def remember(self) -> list[QOpenGLWidget]:
+        """Return the canvases of the window; of a dock that was closed, those of its last window."""
         self._canvases = self._dock.window().findChildren(QOpenGLWidget) or self._canvases
-        for canvas in self._canvases:
-            with contextlib.suppress(RuntimeError):  # Qt deleted it together with its window
-                if canvas.isValid():
-                    canvas.makeCurrent()
+        return self._canvases
+
+    def _on_removing(self, _event: Any) -> None:
+        make_current(self.remember())
+
+
+def make_current(canvases: Iterable[QOpenGLWidget]) -> None:
+    """Make the OpenGL context of canvases current, where they are still there."""
+    for canvas in canvases:
+        with contextlib.suppress(RuntimeError):  # Qt deleted it together with its window
+            if canvas.isValid():
+                canvas.makeCurrent()

@@ -48,7 +48,7 @@ class ReviewLayers(QObject):
         viewer.layers.events.removed.connect(self._on_removed)
 
     def retire(self) -> None:
-        """Take the layers out and react to nothing more."""
+        """Take the layer out and react to nothing more."""
         self.clear()
         self.viewer.layers.events.removed.disconnect(self._on_removed)
 
@@ -98,7 +98,7 @@ class ReviewLayers(QObject):
         else:
             for row in wanted:
                 where, values = picture.patch(subject.sheet, subject.strokes, row)
-                self.outlines.data_setitem(where, values)
+                self._write(where, values)
         self.frame_row(self._framed)
 
     def frame_row(self, row: int | None) -> None:
@@ -109,7 +109,7 @@ class ReviewLayers(QObject):
             return
         where = picture.frame(subject.sheet, subject.strokes, row)
         self._beneath = where, np.asarray(self.outlines.data)[where].copy()
-        self.outlines.data_setitem(where, picture.frame_code(subject.sheet))
+        self._write(where, picture.frame_code(subject.sheet))
 
     def fly_to(self, row: int) -> None:
         """Move the camera to a cell; the zoom changes only where the cell is tiny or too large."""
@@ -151,10 +151,18 @@ class ReviewLayers(QObject):
             return self.outlines
         return self.reference if self.reference in self.viewer.layers else None
 
+    def _write(self, where: tuple[np.ndarray, ...], values: Any) -> None:
+        """Write pixels and show only those anew; where napari shows no plane, simply write them."""
+        if self.outlines.visible and self.viewer.dims.ndisplay == 2:
+            self.outlines.data_setitem(where, values)
+        else:
+            np.asarray(self.outlines.data)[where] = values
+            self.outlines.refresh()
+
     def _lift_frame(self) -> None:
         if self._beneath is not None and self.outlines is not None:
             where, values = self._beneath
-            self.outlines.data_setitem(where, values)
+            self._write(where, values)
         self._beneath = None
 
     def _add(self, subject: Subject, drawn: np.ndarray) -> Any:

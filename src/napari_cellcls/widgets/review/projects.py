@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import weakref
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,9 @@ class ProjectKeeper(QObject):
         super().__init__(parent)
         self.project: Project | None = None
         self._held: list[Project] = []
-        # A window that is closed as a whole takes its docks along without a word to them.
-        self.destroyed.connect(partial(_let_go, self._held))
+        # A window that is closed as a whole takes its docks along without a word to them. No slot of
+        # ``destroyed``: Python may have collected what that would call (it crashed).
+        weakref.finalize(self, _let_go, self._held)
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -134,7 +135,7 @@ def project_in(event: Any) -> str | None:
     return None
 
 
-def _let_go(held: list[Project], _dock: object = None) -> None:
+def _let_go(held: list[Project]) -> None:
     while held:
         held.pop().close()
 

@@ -68,7 +68,6 @@ class ReviewWidget(QWidget):
         self._connect()
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
-        self._turn.setInterval(0)
         self._turn.timeout.connect(self._begin)
         self._turn.start()
 
@@ -106,6 +105,7 @@ class ReviewWidget(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Look whether *Classify cells* was opened meanwhile."""
         super().showEvent(event)
+        self.canvas_guard.remember()
         self.controller.link.look()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
