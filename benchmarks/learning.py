@@ -57,7 +57,8 @@ class Table:
 def shapes(data: Path) -> Iterator[Labeled]:
     """Yield photographs, their cells, the class of each cell (-1: none) and a name."""
     for ref in find_images([data / "images"]):
-        points = np.loadtxt(data / "labels" / f"{Path(ref.name).stem}.txt", ndmin=2)
+        lines = (data / "labels" / f"{Path(ref.name).stem}.txt").read_text().split("\n")
+        points = np.array([line.split() for line in lines if line.strip()])
         image = open_ref(ref)
         cells = finish(find_cells(image, "smear"))
         found = np.full(len(cells), -1)

@@ -57,7 +57,8 @@ def show(name: Annotated[str, typer.Argument(help="Model name or .cellpkg file."
         ),
         (
             "network",
-            f"{manifest.architecture.id}, {operations / 1e6:,.1f} million multiply-adds per cell",
+            f"{manifest.architecture.id}, {operations * manifest.turns / 1e6:,.1f} million multiply-adds per cell"
+            + (f" ({manifest.turns} quarter turns)" if manifest.turns > 1 else ""),
         ),
         ("size", _size(entry.bytes)),
         ("sha256", entry.sha256),
