@@ -411,16 +411,15 @@ def test_no_cells_no_model_and_labels_without_predictions(
     assert review.gallery.tiles.rowCount() == 0
 
 
-@pytest.mark.parametrize("damage", ["empty", "zeroed", "not a project", "gone", "newer"])
-def test_a_damaged_project_is_refused_and_the_open_one_stays(
-    both: tuple[Any, Any], qtbot: Any, tmp_path: Path, damage: str
-) -> None:
-    _, review = both
-    review.new_project(str(tmp_path / "good.cellcls"))
-    review.act("class:parasitized")
-    bad = tmp_path / "bad.cellcls"
-    review.controller.keeper.project.journal.flush()
-    shutil.copytree(tmp_path / "good.cellcls", bad)
+DAMAGES = {
+    "empty": "JOURNAL-DAMAGED", "zeroed": "JOURNAL-DAMAGED", "not a project": "PROJECT-MISSING",
+    "gone": "PROJECT-MISSING", "newer": "PROJECT-NEWER",
+}  # fmt: skip
+
+
+def damaged(good: Path, bad: Path, damage: str) -> None:
+    """Copy a project and damage the copy; without backups there is nothing to show instead."""
+    shutil.copytree(good, bad)
     shutil.rmtree(bad / "backups", ignore_errors=True)
     if damage == "empty":
         (bad / "journal.db").write_bytes(b"")
@@ -433,19 +432,29 @@ def test_a_damaged_project_is_refused_and_the_open_one_stays(
         (bad / "project.json").write_text(text.replace('"format": 1', '"format": 99'))
     else:
         shutil.rmtree(bad)
-    content = (bad / "journal.db").read_bytes() if (bad / "journal.db").exists() else b""
-    review.open_project(str(bad))
-    settle(review, qtbot)
-    expected_code = {
-        "empty": "JOURNAL-DAMAGED", "zeroed": "JOURNAL-DAMAGED", "not a project": "PROJECT-MISSING",
-        "gone": "PROJECT-MISSING", "newer": "PROJECT-NEWER",
-    }  # fmt: skip
-    assert review.error.error.code == expected_code[damage]
-    assert review.controller.keeper.project.folder == tmp_path / "good.cellcls"
-    assert ((bad / "journal.db").read_bytes() if content else b"") == content
-    review.error.clear()
+
+
+def test_a_damaged_project_is_refused_and_the_open_one_stays(
+    both: tuple[Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    _, review = both
+    good = tmp_path / "good.cellcls"
+    review.new_project(str(good))
     review.act("class:parasitized")
-    assert review.error.error is None
+    review.controller.keeper.project.journal.flush()
+    for number, (damage, code) in enumerate(DAMAGES.items()):
+        bad = tmp_path / f"bad{number}.cellcls"
+        damaged(good, bad, damage)
+        file = bad / "journal.db"
+        content = file.read_bytes() if file.exists() else b""
+        review.open_project(str(bad))
+        settle(review, qtbot)
+        assert review.error.error.code == code, damage
+        assert review.controller.keeper.project.folder == good
+        assert (file.read_bytes() if file.exists() else b"") == content
+        review.act("class:parasitized")
+        assert review.error.error is None, damage
+    assert len(labels_of(review)) == 1 + len(DAMAGES)
 
 
 def test_a_folder_that_vanishes_is_told_at_once_and_nothing_is_lost(
