@@ -18,7 +18,7 @@ from training.starters import Starter, assemble, options  # noqa: E402
 
 NOT_SEEN = (
     "No real HeLa image was at hand, neither to draw after nor to test with: how it does on them is not known. "
-    "Every copy of the set must be tried: some show the cell on black, some on the photograph around it."
+    "Some copies of the set show the cell on black, some on the photograph around it; both were drawn."
 )
 
 

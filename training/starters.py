@@ -26,6 +26,7 @@ from training.bundling import table  # noqa: E402
 from napari_cellcls.files import write_bytes  # noqa: E402
 from napari_cellcls.learn.classifier import build_classifier, logits_of, prepare_backend  # noqa: E402
 from napari_cellcls.learn.job import Job, job_from, read_weights, split_head  # noqa: E402
+from napari_cellcls.learn.wording import in_words  # noqa: E402
 from napari_cellcls.models import networks, onnx_writer, places, plan  # noqa: E402
 from napari_cellcls.models.describe import crop_in_words  # noqa: E402
 from napari_cellcls.models.manifest import Manifest, validate  # noqa: E402
@@ -138,7 +139,7 @@ def manifest_of(found: dict[str, Any], job: Job, starter: Starter) -> Manifest:
             "cells": starter.cells,
             "temperature": round(found["temperature"], 4),
             "thresholds": found["thresholds"],
-            "metrics": _metrics(found["metrics"], [c.id for c in scheme.classes], starter),
+            "metrics": _metrics(found, [c.id for c in scheme.classes], starter),
             "level": "starter",
             "provenance": {
                 "created": datetime.date.today().isoformat(),
@@ -160,7 +161,9 @@ def _counts(found: dict[str, Any]) -> str:
     return ", ".join(f"{cells[side]:,} cells for {side}" for side in ("train", "val", "test"))
 
 
-def _metrics(measured: dict[str, Any], ids: list[str], starter: Starter) -> dict[str, Any]:
+def _metrics(found: dict[str, Any], ids: list[str], starter: Starter) -> dict[str, Any]:
+    measured, second = found["metrics"], found["second_look"]
+
     def value(row: dict[str, Any], name: str) -> dict[str, Any]:
         return {
             "value": row[name], "low": row.get(f"{name}_low"), "high": row.get(f"{name}_high"),
@@ -178,7 +181,7 @@ def _metrics(measured: dict[str, Any], ids: list[str], starter: Starter) -> dict
             key: {name: value(row, name) for name in PER_CLASS if row[name] is not None}
             for key, row in zip(ids, measured["classes"].values())
         },
-        "notes": NO_CLAIM,
+        "notes": f"{NO_CLAIM} Macro F1, {second['title']}: {in_words(second, 'macro_f1')}.",
     }
 
 
