@@ -36,7 +36,7 @@ def test_a_table(tmp_path):
     assert table["label"].tolist() == [4, 5, 9, 11]
     assert table["class"].tolist() == ["RBC", "RBC|WBC", "RBC", ""]
     assert table["p_rbc"].tolist() == ["0.9", "0.4", "0.8", ""]
-    assert table["area_um2"].tolist()[0] == str(170 * 0.5 * 0.25)
+    assert table["area_um2"].tolist()[0] == 170 * 0.5 * 0.25
 
 
 def test_geojson(tmp_path):
