@@ -656,3 +656,18 @@ def test_a_collected_dock_lets_its_project_go(
     again = open_project(tmp_path / "p.cellcls")
     assert again.journal.refusal is None
     again.close()
+
+
+def test_the_name_of_the_preferences_signs_decisions(
+    both: tuple[Any, Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_cellcls.widgets.review import projects
+    from napari_cellcls.widgets.settings import Preferences, preferences
+
+    assert preferences().goal == 50 and preferences().annotator == ""
+    monkeypatch.setattr(projects, "preferences", lambda: Preferences(annotator="Ana"))
+    _, review = both
+    review.act("accept")
+    assert review.controller.desk.counts() == {"Ana": {"uninfected": 1}}
+    assert review.classes.rows["uninfected"].count.toolTip() == "Ana 1"
+    assert "Labels by Ana 1" in review.classes.people.text()

@@ -15,6 +15,8 @@ class Preferences:
     outline_width: int = 3
     show_tooltips: bool = True
     show_letters: bool = True
+    annotator: str = ""
+    goal: int = 50
 
 
 def preferences() -> Preferences:
@@ -30,6 +32,8 @@ def preferences() -> Preferences:
             outline_width=int(stored.display.outline_width),
             show_tooltips=bool(stored.display.show_tooltips),
             show_letters=bool(stored.display.show_letters),
+            annotator=str(stored.review.annotator).strip(),
+            goal=int(stored.review.goal),
         )
     except (KeyError, AttributeError, ValueError):
         return Preferences()

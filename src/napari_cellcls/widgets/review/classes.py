@@ -24,6 +24,7 @@ from napari_cellcls.review.keys import is_possible, taken_by
 from napari_cellcls.review.state import ClassState
 from napari_cellcls.vocabulary import CLASS_COLORS
 from napari_cellcls.widgets.panels.look import GAP, caption, discard, small
+from napari_cellcls.widgets.settings import preferences
 
 
 class ClassRow(QWidget):
@@ -154,7 +155,7 @@ class ClassesPanel(QWidget):
         self.model_button.clicked.connect(self.model_classes_asked)
         self.goal = QSpinBox(self)
         self.goal.setRange(1, 100_000)
-        self.goal.setValue(50)
+        self.goal.setValue(preferences().goal)
         self.goal.setKeyboardTracking(False)
         self.goal.setToolTip("Labeled cells wanted of each class")
         self.goal.valueChanged.connect(self.goal_changed)
@@ -199,6 +200,8 @@ class ClassesPanel(QWidget):
         for class_id, row in self.rows.items():
             total = sum(by_class.get(class_id, 0) for by_class in counts.values())
             row.show_count(total, missing.get(class_id, 0))
+            by = [f"{who} {n[class_id]:,}" for who, n in counts.items() if n.get(class_id)]
+            row.count.setToolTip("\n".join(by) or "Nobody has labeled a cell with it yet.")
         self.progress.setText(
             progress_words(missing, {k: r.one.name for k, r in self.rows.items()})
         )

@@ -17,6 +17,7 @@ from napari_cellcls.project.images import hints_of
 from napari_cellcls.project.project import Project, create_project, open_project
 from napari_cellcls.review.events import Draft, Kind
 from napari_cellcls.vocabulary import ClassScheme
+from napari_cellcls.widgets.settings import preferences
 
 if TYPE_CHECKING:
     from napari_cellcls.review.errors import JournalError
@@ -66,7 +67,7 @@ class ProjectKeeper(QObject):
         """
         if self.project is not None and _same(self.project.folder, Path(folder)):
             return
-        self._take(open_project(folder))
+        self._take(open_project(folder, annotator=_me()))
 
     def create(self, folder: str | os.PathLike[str], scheme: ClassScheme | None) -> None:
         """Make a project with the classes of a model, and open it.
@@ -77,7 +78,7 @@ class ProjectKeeper(QObject):
         """
         classes = scheme.classes if scheme is not None else ()
         several = scheme.multi_label if scheme is not None else False
-        self._take(create_project(folder, classes=classes, multi_label=several))
+        self._take(create_project(folder, classes=classes, multi_label=several, annotator=_me()))
 
     def start(self, name: str, scheme: ClassScheme | None) -> None:
         """Make a project of its own for an image, in the user's folder, so that no click is lost."""
@@ -138,6 +139,10 @@ def project_in(event: Any) -> str | None:
 def _let_go(held: list[Project]) -> None:
     while held:
         held.pop().close()
+
+
+def _me() -> str | None:
+    return preferences().annotator or None
 
 
 def _same(one: Path, other: Path) -> bool:
