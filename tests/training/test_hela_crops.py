@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 import tifffile
 from training.simulate import hela, hela_crops
 
+from napari_cellcls import cli
 from napari_cellcls.cells.crops import cut
 from napari_cellcls.cells.segment import find_cells
 from napari_cellcls.images.collections import find_images, open_ref
@@ -54,3 +58,20 @@ def test_both_golgi_proteins_as_one_class() -> None:
     assert joined.truth.shape == (3, 9)
     assert (joined.said & joined.truth).any(1).all()
     assert np.allclose(joined.probabilities.sum(1), p.sum(1))
+
+
+def test_the_bundled_model_names_easy_images_and_says_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("dna", "mitochondria", "nucleolus")
+    for name in names:
+        tifffile.imwrite(tmp_path / f"{name}.tif", hela.simulate(9_000_001, name))
+    images = [str(tmp_path / f"{name}.tif") for name in names]
+    out = tmp_path / "out"
+    assert cli.main(["classify", *images, "--model", "hela-organelles", "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "trained on simulated images, no accuracy claim on real" in printed.out + printed.err
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    assert [row["cells"]["found_by"] for row in summary["images"]] == ["whole"] * 3
+    said = {n: pd.read_csv(out / f"{n}.cells.csv")["predicted"].tolist() for n in names}
+    assert said == {name: [name] for name in names}
