@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_cellcls.review import queue, space
-from napari_cellcls.review.queue import Options, Reason, doubt_of, next_cells, pairs_of, pool
+from napari_cellcls.review.doubt import doubt_of, pairs_of
+from napari_cellcls.review.queue import Options, Reason, next_cells, pool
 
 
 def ids(count: int) -> list[str]:
