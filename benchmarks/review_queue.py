@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
@@ -202,8 +203,8 @@ def report(
 ) -> None:
     budgets = BUDGETS[name]
     gain = curves["queue"] - curves["random order"]
-    # Seeds are paired: both orders see the same photographs. Student's t for five seeds, 95 %.
-    half = 2.776 * gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
+    # Seeds are paired: both orders see the same photographs. Student's t, 95 %.
+    half = stats.t.ppf(0.975, len(gain) - 1) * gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
     print(f"{name}: {gain.shape[0]} seeds, macro F1")
     for k, budget in enumerate(budgets):
         random_, ours = (curves[word][:, k].mean() for word in ("random order", "queue"))
