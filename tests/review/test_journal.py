@@ -125,8 +125,9 @@ def test_a_second_window_reads_and_learns_who_writes(tmp_path: Path):
     second = reopen(tmp_path / "p", "bo")
     assert second.refusal is not None and second.refusal.code == "JOURNAL-INUSE"
     assert "in use by ana" in second.refusal.why and f"process {os.getpid()}" in second.refusal.why
-    with pytest.raises(JournalError, match="JOURNAL-INUSE"):
-        second.label("a", rbc)
+    for class_id in (rbc, "not saved yet"):
+        with pytest.raises(JournalError, match="JOURNAL-INUSE"):
+            second.label("a", class_id)
     first.label("a", rbc)
     first.flush()
     assert second.refresh() >= 1

@@ -252,8 +252,7 @@ class Journal:
             The :attr:`refusal`, when the journal is open for reading only.
         """
         with self._guard:
-            if self._writer is None:
-                raise self.refusal or errors.read_only("it was closed.")
+            self._need_writer()
             wanted = list(drafts)
             batch = new_id() if len(wanted) > 1 else None
             events = [self._pen.write(_joined(draft, batch)) for draft in wanted]
@@ -265,8 +264,7 @@ class Journal:
     def merge(self, events: Iterable[Event]) -> int:
         """Take in events of others, those already here once; return how many were new."""
         with self._guard:
-            if self._writer is None:
-                raise self.refusal or errors.read_only("it was closed.")
+            self._need_writer()
             fresh = [event for event in events if event.event_id not in self.state]
             self._take(fresh)
         if fresh:
@@ -319,7 +317,13 @@ class Journal:
     def _about(self, kind: Kind, class_id: str, **payload: str) -> Event:
         return self.record([Draft(kind, class_id=class_id, payload=payload)])[0]
 
+    def _need_writer(self) -> None:
+        if self._writer is None:
+            raise self.refusal or errors.read_only("it was closed.")
+
     def _known(self, class_id: str | None) -> None:
+        # A reader may lack a class that is being saved: that it only reads is the better answer.
+        self._need_writer()
         if class_id is not None and class_id not in self.state.classes:
             there = ", ".join(self.state.classes) or "none yet"
             raise errors.JournalError(
