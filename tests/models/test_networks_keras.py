@@ -87,7 +87,7 @@ plan.assign(network, weights)
 loss = keras.losses.CategoricalCrossentropy(from_logits=True)
 targets = np.eye(2, dtype="f4")[[0, 1, 0, 1]]
 crops = np.random.default_rng(1).random((4, 24, 24, 5), dtype="f4")
-package = SimpleNamespace(manifest=SimpleNamespace(channel_policy="each"))
+package = SimpleNamespace(manifest=SimpleNamespace(channel_policy="each", turns=1))
 engine = SimpleNamespace(embed=lambda x: forward(network, x))
 used = predict.embed_crops(crops, package, engine)
 trained = forward(model, crops)
