@@ -16,4 +16,7 @@ def still() -> Iterator[None]:
         yield
     finally:
         if was:
+            # All that was made counts as old from now on, without being looked through once.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()

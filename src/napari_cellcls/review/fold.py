@@ -7,9 +7,10 @@ annotator) makes the state fold anew. Both ways give the same state: a test says
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from napari_cellcls.review import collector, resolve
@@ -192,8 +193,10 @@ class State:
                 by_cell[event.cell_id].append(event)
             else:
                 self._file(event)
-        for cell_id, events in by_cell.items():
-            self._resolve(cell_id, events)
+        class_of = functools.cache(self.class_of)
+        resolved = (self._resolved(cell_id, e, class_of) for cell_id, e in by_cell.items())
+        self.cells.update((cell.cell_id, cell) for cell in resolved if cell is not None)
+        self._counts.update(_labels(self.cells.values()))
 
     def _append(self, event: Event) -> None:
         self._file(event)
@@ -253,23 +256,28 @@ class State:
     def _refresh(self, cell_id: str) -> None:
         before = self.cells.pop(cell_id, None)
         if before is not None:
-            self._count(before, -1)
-        self._resolve(cell_id, self._by_cell[cell_id])
+            self._counts.subtract(_labels([before]))
+        after = self._resolved(cell_id, self._by_cell[cell_id], self.class_of)
+        if after is not None:
+            self.cells[cell_id] = after
+            self._counts.update(_labels([after]))
 
-    def _resolve(self, cell_id: str, events: list[Event]) -> None:
+    def _resolved(
+        self, cell_id: str, events: list[Event], class_of: Callable[[str], str]
+    ) -> CellState | None:
         if self._inactive:
             inactive = self._inactive
             events = [event for event in events if event.event_id not in inactive]
-        after = resolve.cell(cell_id, events, self.class_of)
-        if after is not None:
-            self.cells[cell_id] = after
-            self._count(after, +1)
+        return resolve.cell(cell_id, events, class_of)
 
-    def _count(self, cell: CellState, step: int) -> None:
+
+def _labels(cells: Iterable[CellState]) -> Iterator[tuple[str, str]]:
+    """Yield annotator and class of every label given."""
+    for cell in cells:
         for annotator, decision in cell.decisions.items():
             for class_id, value in decision.judged.items():
                 if value == "yes":
-                    self._counts[annotator, class_id] += step
+                    yield annotator, class_id
 
 
 def fold(events: Iterable[Event]) -> State:
