@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from training.pasting import control, excess, fitted, parasite, paste  # noqa: E402
+from training.pasting import control, density, excess, fitted, parasite, paste  # noqa: E402
 
 CELLS = 2800
 """Cells taken of each folder, half of them to be infected."""
@@ -60,7 +60,7 @@ def stains(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the mean optical density per plane ``(STYLES, 3)`` of some cells, 0..1."""
     cells = crops[rng.choice(len(crops), STYLES, replace=False)]
     inside = cells.max(axis=-1, keepdims=True) > 0
-    dark = -np.log(np.clip(cells, 1 / 255, 1)) * inside
+    dark = density(cells) * inside
     return np.round(dark.sum(axis=(1, 2)) / inside.sum(axis=(1, 2)), 3)
 
 

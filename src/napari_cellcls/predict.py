@@ -271,9 +271,9 @@ def _embed_cells(
         used.engine, used.device = opened.name, opened.device
         done = 0
         manifest = package.manifest
-        cutting = iter_crops(
-            image, cells, manifest.crop, manifest.normalization, indices, batch_size
-        )
+        # A step lasts as long with several looks as with one: cancel must not wait for all of them.
+        step = max(1, batch_size // manifest.turns)
+        cutting = iter_crops(image, cells, manifest.crop, manifest.normalization, indices, step)
         with Ahead(cutting) as batches:
             for rows, crops in batches:
                 result[rows] = embed_crops(crops, package, opened)

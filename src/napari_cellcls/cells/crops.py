@@ -122,6 +122,17 @@ def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.
     return np.concatenate(rows), np.concatenate(crops)
 
 
+def need_same_size(image: Image, cells: Cells) -> None:
+    """Raise ``CELLS-SIZE`` when the cells are those of an image of another size."""
+    if tuple(cells.labels.shape) != image.shape:
+        raise CellsError(
+            "The cells do not have the size of the image.",
+            code="CELLS-SIZE",
+            why=f"labels are {tuple(cells.labels.shape)} (Y, X), the image is {image.shape}",
+            remedy="Choose the cells found in this image.",
+        )
+
+
 def channel_limits(
     image: Image, normalization: Normalization, indices: tuple[int | None, ...]
 ) -> np.ndarray:
@@ -166,13 +177,7 @@ def _by_window(
     most: int = 1024,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield ``(places in chosen, crops)`` of growing size; one window is read at once."""
-    if tuple(cells.labels.shape) != image.shape:
-        raise CellsError(
-            "The cells do not have the size of the image.",
-            code="CELLS-SIZE",
-            why=f"labels are {tuple(cells.labels.shape)} (Y, X), the image is {image.shape}",
-            remedy="Choose the cells found in this image.",
-        )
+    need_same_size(image, cells)
     place = frames(cells.table.iloc[chosen], spec, image.pixel_size_um)
     ids = cells.ids[chosen]
     in_memory = isinstance(image.data, np.ndarray) and isinstance(cells.labels, np.ndarray)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_cellcls.cells.cells import Cells
-from napari_cellcls.cells.crops import channel_limits
+from napari_cellcls.cells.crops import channel_limits, need_same_size
 from napari_cellcls.cells.illumination import fit_background
 from napari_cellcls.cells.overview import overview
 from napari_cellcls.images.image import Image
-from napari_cellcls.vocabulary import COLUMNS, CellsError, Normalization
+from napari_cellcls.vocabulary import COLUMNS, Normalization
 
 SHAPE = (
     "log_area", "log_box_height", "log_box_width", "extent", "log_major_axis", "log_minor_axis",
@@ -71,13 +71,7 @@ def describe(image: Image, cells: Cells) -> Described:
     CellsError
         ``CELLS-SIZE`` when labels and image differ in size.
     """
-    if tuple(cells.labels.shape) != image.shape:
-        raise CellsError(
-            "The cells do not have the size of the image.",
-            code="CELLS-SIZE",
-            why=f"labels are {tuple(cells.labels.shape)} (Y, X), the image is {image.shape}",
-            remedy="Choose the cells found in this image.",
-        )
+    need_same_size(image, cells)
     names = SHAPE + tuple(f"{c.name}_{n}" for c in image.channels for n in PER_PLANE)
     out = np.zeros((len(cells), len(names)), np.float32)
     level, scale = leveling(image), image.pixel_size_um or (1.0, 1.0)

@@ -170,7 +170,7 @@ def _wanted(one: float, two: float, low: float, cells: int, groups: int) -> str:
     more = int(np.ceil(cells * ((half / gain) ** 2 - 1)))
     return (
         f"If the gain is real, about {max(more, 1):,} more held-out labels, of other images, would show it "
-        f"({cells:,} of {groups:,} so far)."
+        f"(so far {cells:,} of {groups:,} groups)."
     )
 
 
