@@ -521,7 +521,7 @@ def test_labels_of_another_segmentation_are_taken_over_when_asked(
     classify, review = both
     for _ in range(3):
         review.act("class:uninfected")
-    assert not review.carry_button.isVisible()
+    assert not review.carried_panel.button.isVisible()
     from skimage.morphology import erosion
 
     smaller = erosion(np.asarray(classify.session.cells.labels))
@@ -529,12 +529,119 @@ def test_labels_of_another_segmentation_are_taken_over_when_asked(
     settle(review, qtbot)
     qtbot.waitUntil(lambda: not classify.controller.busy, timeout=20_000)
     settle(review, qtbot)
-    assert labels_of(review) == {} and review.carry_button.isVisible()
-    assert "3 cells have labels on another segmentation" in review.carry_button.text()
-    review.carry_button.click()
+    assert labels_of(review) == {} and review.carried_panel.button.isVisible()
+    assert "3 cells have labels on another segmentation" in review.carried_panel.button.text()
+    review.carried_panel.button.click()
     settle(review, qtbot)
     assert review.message.text() == "3 cells keep their labels"
-    assert len(labels_of(review)) == 3 and not review.carry_button.isVisible()
+    assert len(labels_of(review)) == 3 and not review.carried_panel.button.isVisible()
+
+
+def resegmented(classify: Any) -> np.ndarray:
+    """Split the first cell, join the second and third, lose the fourth; the others stay as they are."""
+    labels = np.asarray(classify.session.cells.labels).copy()
+    boxes = classify.session.cells.table.iloc[:4]
+    first, second, third, fourth = (int(v) for v in boxes["label"])
+    middle = round(float(boxes["x"].iloc[0]))
+    half = labels == first
+    half[:, :middle] = False
+    labels[half] = labels.max() + 1
+    labels[:, middle][labels[:, middle] == first] = 0
+    y = round(float(boxes["y"].iloc[1]))
+    labels[labels == third] = second
+    bridge = slice(round(float(boxes["x"].iloc[1])), round(float(boxes["x"].iloc[2])))
+    labels[y - 2 : y + 2, bridge] = second
+    labels[labels == fourth] = 0
+    top = int(classify.session.cells.table["bbox_y0"].iloc[4])
+    labels[top, :][labels[top, :] == 5] = 0  # so little that it is the same cell
+    return labels
+
+
+def entries(review: Any) -> list[str]:
+    shown = review.carried_panel.list
+    return [shown.item(k).text() for k in range(shown.count())]
+
+
+def click_entry(review: Any, row: int, qtbot: Any) -> None:
+    shown = review.carried_panel.list
+    place = shown.visualItemRect(shown.item(row)).center()
+    QTest.mouseClick(shown.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    settle(review, qtbot)
+
+
+def test_labels_that_no_cell_can_take_are_listed_and_worked_off(
+    smear_viewer: Any, both: tuple[Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    viewer, (classify, review) = smear_viewer, both
+    folder = str(tmp_path / "p.cellcls")
+    review.new_project(folder)
+    review.gallery.choose(0)
+    for row, name in enumerate(
+        ("parasitized", "uninfected", "parasitized", "uninfected", "uninfected")
+    ):
+        review.set_class(name, [row])
+    classify.session.set_cells(cells_of(resegmented(classify)))
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=20_000)
+    settle(review, qtbot)
+    assert "1 cell has its label on another" in review.carried_panel.button.text()
+    review.carried_panel.button.click()
+    settle(review, qtbot)
+    assert review.message.text() == (
+        "1 cell keeps its label; not taken over: 1 lost, 2 merged, 1 split"
+    )
+    assert not review.carried_panel.button.isVisible()
+    cells = classify.session.cells
+    last = int(cells.ids[-1])
+    assert entries(review) == [
+        f"split: cell 1 (Parasitized) → cells {1}, {last}", "merged: cell 2 (Uninfected) → cell 2",
+        "merged: cell 3 (Parasitized) → cell 2", "lost: cell 4 (Uninfected)",
+    ]  # fmt: skip
+    # Filters that leave the cells out give way.
+    review.view_bar.show_menu.select(Show.LABELED)
+    review.view_bar.show_menu.picked.emit(Show.LABELED)
+    click_entry(review, 0, qtbot)
+    sheet = review.controller.subject.sheet
+    halves = [row for row in range(len(sheet)) if cells.ids[row] in (1, last)]
+    assert sorted(review.gallery.selected_rows) == halves
+    box = sheet.boxes[review.gallery.current_row]
+    layer = review.controller.layers.outlines
+    middle = layer.data_to_world(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+    assert np.allclose(np.asarray(viewer.scene.camera.center)[-2:], middle, atol=0.3)
+    canvas_key(viewer, review, Qt.Key.Key_1, qtbot=qtbot)
+    settle(review, qtbot)
+    assert [labels_of(review)[row] for row in halves] == ["Parasitized", "Parasitized"]
+    assert len(entries(review)) == 3
+    # It goes on to the next entry, and one decision about the joined cell ends both of its entries.
+    joined = int(np.flatnonzero(cells.ids == 2)[0])
+    assert review.gallery.selected_rows == [joined]
+    canvas_key(viewer, review, Qt.Key.Key_2, qtbot=qtbot)
+    settle(review, qtbot)
+    assert entries(review) == ["lost: cell 4 (Uninfected)"]
+    # Nothing is selected where nothing is: a key decides about nothing.
+    assert review.gallery.current_row is None and review.gallery.selected_rows == []
+    before = labels_of(review)
+    canvas_key(viewer, review, Qt.Key.Key_1, qtbot=qtbot)
+    assert labels_of(review) == before
+    review.act("undo")
+    settle(review, qtbot)
+    assert len(entries(review)) == 3
+    review.act("redo")
+    settle(review, qtbot)
+    click_entry(review, 0, qtbot)
+    review.carried_panel.aside.click()
+    settle(review, qtbot)
+    assert entries(review) == [] and not review.carried_panel.isVisible()
+    review.act("undo")
+    settle(review, qtbot)
+    assert entries(review) == ["lost: cell 4 (Uninfected)"]
+    # It is there again after a restart: it follows from the journal.
+    review.controller.keeper.close()
+    settle(review, qtbot)
+    assert not review.carried_panel.isVisible()
+    review.open_project(folder)
+    settle(review, qtbot)
+    assert entries(review) == ["lost: cell 4 (Uninfected)"]
+    assert review.error.error is None and np.array_equal(drawn_as(review), expected(review))
 
 
 def test_the_docks_share_a_tab(both: tuple[Any, Any]) -> None:

@@ -83,7 +83,7 @@ def test_the_frame_stays_in_the_image() -> None:
     strokes = picture.Strokes.of(sheet.cells)
     assert strokes is not None
     for row in range(4):
-        y, x = picture.frame(sheet, strokes, row)
+        y, x = picture.frame(strokes, tuple(sheet.boxes[row].tolist()))
         assert len(y) and y.min() >= 0 and x.min() >= 0
         assert (y < strokes.labels.shape[0]).all() and (x < strokes.labels.shape[1]).all()
         assert not (sheet.cells.labels[y, x] == row + 1).any()

@@ -19,6 +19,7 @@ from napari_cellcls.review.masks import place
 from napari_cellcls.review.sheet import FLAGS, Sheet
 
 _LONGEST_MS = 600_000
+_APART = (Kind.LINK, Kind.SET_ASIDE)
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,11 @@ class Desk:
         with self._deciding(rows) as ids:
             payload = {"text": clean(text)}
             self.journal.record([Draft(Kind.COMMENT, one, payload=payload) for one in ids])
+
+    def set_aside(self, cell_id: str) -> None:
+        """Say that a labeled cell of an older segmentation needs no cell here; its label stays."""
+        with self._in_action():
+            self.journal.record([Draft(Kind.SET_ASIDE, cell_id)])
 
     def toggle_flag(self, rows: Sequence[int], flag: Flag) -> bool:
         """Set a flag of cells, or clear it where all have it; return whether it is set now."""
@@ -253,7 +259,7 @@ class Desk:
         if not events:
             return Step((), nothing)
         text = f"{done}: {_told(events, {one.id: one.name for one in self.sheet.classes})}"
-        if any(event.cell_id is None or event.kind == Kind.LINK for event in events):
+        if any(event.cell_id is None or event.kind in _APART for event in events):
             self._renew()
             return Step((), text)
         state = self.journal.state
@@ -314,6 +320,8 @@ def _told(events: Sequence[Event], names: Mapping[str, str]) -> str:
         return f"{cells} skipped"
     if first.kind == Kind.FLAG:
         return f"{cells} flagged {str(first.details.get('flag', '')).replace('_', ' ')}"
+    if first.kind == Kind.SET_ASIDE:
+        return f"{cells} set aside"
     if first.kind == Kind.COMMENT:
         return f"remark about {cells}"
     return f"change of class {name}".rstrip()

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     CELL = "cell"
     MASK_REPLACED = "mask_replaced"
     LINK = "link"
+    SET_ASIDE = "set_aside"
     PREDICTION = "prediction"
 
 

@@ -18,8 +18,9 @@ from napari_cellcls.review.events import Event, Kind
 from napari_cellcls.review.state import CellState, ClassState, ImageState, PredictionState
 
 # Plain strings: comparing with members of an enumeration takes most of the time of a fold.
-_LABEL, _RETRACT = str(Kind.LABEL), str(Kind.RETRACT)
-_OF_CELLS = frozenset(map(str, (Kind.LABEL, Kind.SKIP, Kind.FLAG, Kind.COMMENT)))
+_LABEL, _RETRACT, _SET_ASIDE = str(Kind.LABEL), str(Kind.RETRACT), str(Kind.SET_ASIDE)
+_DECIDING = frozenset((_LABEL, str(Kind.SKIP)))
+_OF_CELLS = _DECIDING | frozenset(map(str, (Kind.FLAG, Kind.COMMENT, Kind.SET_ASIDE)))
 _OF_CLASSES = frozenset(str(kind) for kind in Kind if kind.startswith("class_"))
 _key: Callable[[Event], tuple[int, str]] = operator.attrgetter("lamport", "event_id")
 _UNDOABLE = _OF_CELLS | _OF_CLASSES | {_RETRACT}
@@ -109,6 +110,24 @@ class State:
         """Return the id of the image a cell is in, without reading where; None when not known."""
         event = self._anchors.get(self.canonical(cell_id))
         return None if event is None else event.image_id
+
+    def is_set_aside(self, cell_id: str) -> bool:
+        """Return whether somebody said that an old mask needs no cell in a new segmentation."""
+        events = self._by_cell.get(self.canonical(cell_id), ())
+        return any(e.kind == _SET_ASIDE and e.event_id not in self._inactive for e in events)
+
+    def is_decided_here(self, cell_id: str) -> bool:
+        """Return whether somebody labeled or skipped a cell since its present mask was stored."""
+        cell_id = self.canonical(cell_id)
+        cell, placed = self.cells.get(cell_id), self._anchors.get(cell_id)
+        if cell is None or placed is None:
+            return False
+        if cell.final is None and not any(d.judged or d.skipped for d in cell.decisions.values()):
+            return False
+        return any(
+            e.kind in _DECIDING and e.key > placed.key and e.event_id not in self._inactive
+            for e in self._by_cell.get(cell_id, ())
+        )
 
     def class_of(self, class_id: str) -> str:
         """Return the class that a class was merged into, itself when it was not."""

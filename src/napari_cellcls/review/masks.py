@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from napari_cellcls.cells.carry import Carried, carry
 from napari_cellcls.cells.cells import Cells
@@ -45,13 +46,25 @@ def labeled_anchors(
 ) -> dict[str, Anchor]:
     """Return the cells of one plane that anybody decided something about: cell id -> place."""
     found = {}
-    for cell_id in state.cells:
+    for cell_id in tuple(state.cells):  # a copy: this may run beside the window, which decides on
+        if state.image_of(cell_id) != image_id:
+            continue
         anchor = anchor_of(state, cell_id)
         if anchor is not None and (anchor.image_id, anchor.scene, anchor.t, anchor.z) == (
             image_id, scene, t, z,
         ):  # fmt: skip
             found[cell_id] = anchor
     return found
+
+
+def what_became(old: Mapping[str, Anchor], cells: Cells) -> Carried:
+    """Return what became of labeled cells in another segmentation, by the ids of the journal."""
+    by_mask = {anchor.cell_id: cell_id for cell_id, anchor in old.items()}
+    result = carry(list(old.values()), cells.labels)
+    return Carried(
+        {by_mask[mask_id]: candidate for mask_id, candidate in result.kept.items()},
+        tuple(replace(item, cell_id=by_mask[item.cell_id]) for item in result.review),
+    )
 
 
 def carry_over(
@@ -81,8 +94,7 @@ def carry_over(
         on its old mask until a person decides.
     """
     old = labeled_anchors(journal.state, image_id, scene, t, z)
-    by_mask = {anchor.cell_id: cell_id for cell_id, anchor in old.items()}
-    result = carry(list(old.values()), cells.labels)
+    result = what_became(old, cells)
     new = {
         anchor.label: anchor
         for anchor in anchors(
@@ -91,11 +103,10 @@ def carry_over(
         )
     }  # fmt: skip
     drafts = []
-    for mask_id, candidate in result.kept.items():
+    for cell_id, candidate in result.kept.items():
         anchor = new[candidate.label]
-        if anchor.cell_id == mask_id:
+        if anchor.cell_id == old[cell_id].cell_id:
             continue
-        cell_id = by_mask[mask_id]
         link = {"same_as": cell_id, "iou": round(candidate.iou, 4), "auto": True}
         drafts.append(Draft(Kind.LINK, anchor.cell_id, image_id=image_id, payload=link))
         drafts.append(
@@ -103,7 +114,4 @@ def carry_over(
         )
     if drafts:
         journal.record(drafts)
-    return Carried(
-        {by_mask[mask_id]: candidate for mask_id, candidate in result.kept.items()},
-        tuple(type(i)(i.kind, by_mask[i.cell_id], i.candidates) for i in result.review),
-    )
+    return result

@@ -18,7 +18,6 @@ from napari_cellcls.widgets.review.features import tell
 from napari_cellcls.widgets.review.images import ProjectImages
 from napari_cellcls.widgets.review.layers import ReviewLayers
 from napari_cellcls.widgets.review.projects import ProjectKeeper
-from napari_cellcls.widgets.review.rendering import carry_words
 from napari_cellcls.widgets.review.source import ClassifyLink
 from napari_cellcls.widgets.review.subject import Subject, Wanted, painted, prepare, states_of
 from napari_cellcls.widgets.settings import preferences
@@ -195,18 +194,6 @@ class ReviewController(QObject):
             self.subject.sheet.blind = blind
             self.subject.sheet.expect(self.subject.sheet.classes)
             self._on_renewed()
-
-    def carry_over(self) -> str:
-        """Take labels of an earlier segmentation over to this one; say how it went."""
-        from napari_cellcls.review.masks import carry_over
-
-        assert self.subject is not None and self.keeper.project is not None
-        plane, cells = self.subject.sheet.plane, self.subject.sheet.cells
-        result = carry_over(
-            self.keeper.project.journal, cells, plane.image_id,
-            pixel_size_um=plane.pixel_size_um, scene=plane.scene, t=plane.t, z=plane.z,
-        )  # fmt: skip
-        return carry_words(result)
 
     def class_list(self) -> tuple[ClassState, ...]:
         """Return the classes to choose from: those of the project, else of the model."""

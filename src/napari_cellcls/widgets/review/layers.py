@@ -43,7 +43,7 @@ class ReviewLayers(QObject):
         self.veil = Veil(self)
         self._subject: Subject | None = None
         self._colors: Any = None
-        self._framed: int | None = None
+        self._framed: picture.Box | None = None
         self._beneath: tuple[tuple[np.ndarray, ...], np.ndarray] | None = None
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -84,7 +84,7 @@ class ReviewLayers(QObject):
         else:
             self.outlines.data = drawn
             self._recolor(subject)
-        self.frame_row(self._framed)
+        self.frame_box(self._framed)
 
     def repaint(self, rows: Iterable[int]) -> None:
         """Draw some cells anew, touching nothing but their pixels."""
@@ -99,24 +99,34 @@ class ReviewLayers(QObject):
             for row in wanted:
                 where, values = picture.patch(subject.sheet, subject.strokes, row)
                 self._write(where, values)
-        self.frame_row(self._framed)
+        self.frame_box(self._framed)
 
     def frame_row(self, row: int | None) -> None:
         """Put the frame around a cell, or take it away."""
+        subject = self._subject
+        self.frame_box(None if subject is None or row is None else _box_of(subject, row))
+
+    def frame_box(self, box: picture.Box | None) -> None:
+        """Put the frame around a place ``y0, x0, y1, x1``, or take it away."""
         self._lift_frame()
-        subject, self._framed = self._subject, row
-        if subject is None or subject.strokes is None or self.outlines is None or row is None:
+        subject, self._framed = self._subject, box
+        if subject is None or subject.strokes is None or self.outlines is None or box is None:
             return
-        where = picture.frame(subject.sheet, subject.strokes, row)
+        where = picture.frame(subject.strokes, box)
         self._beneath = where, np.asarray(self.outlines.data)[where].copy()
         self._write(where, picture.frame_code(subject.sheet))
 
     def fly_to(self, row: int) -> None:
         """Move the camera to a cell; the zoom changes only where the cell is tiny or too large."""
-        subject, layer = self._subject, self._in_place()
-        if subject is None or layer is None or self.viewer.dims.ndisplay != 2:
+        if self._subject is not None:
+            self.fly_to_box(_box_of(self._subject, row))
+
+    def fly_to_box(self, box: picture.Box) -> None:
+        """Move the camera to a place, as to a cell."""
+        layer = self._in_place()
+        if layer is None or self.viewer.dims.ndisplay != 2:
             return
-        y0, x0, y1, x1 = subject.sheet.boxes[row].tolist()
+        y0, x0, y1, x1 = box
         corners = [np.asarray(layer.data_to_world(p))[-2:] for p in ((y0, x0), (y1, x1))]
         middle, edge = (corners[0] + corners[1]) / 2, float(np.abs(corners[1] - corners[0]).max())
         camera = self.viewer.scene.camera
@@ -195,3 +205,8 @@ class ReviewLayers(QObject):
     def _on_removed(self, event: Any) -> None:
         if self.outlines is not None and event.value == self.outlines:
             self.outlines = self._beneath = None
+
+
+def _box_of(subject: Subject, row: int) -> picture.Box:
+    y0, x0, y1, x1 = subject.sheet.boxes[row].tolist()
+    return y0, x0, y1, x1

@@ -8,7 +8,7 @@ changing it touches the pixels of one cell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,9 @@ _MOST_PIXELS = 1 << 28
 _MOST_LETTERS = 2_000
 _MOST_CLASSES = 250
 FRAME_COLOR = "#ff4dff"
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""``y0, x0, y1, x1``, half-open, pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +83,9 @@ def frame_code(sheet: Sheet) -> int:
     return len(scheme_of(sheet)) + 4
 
 
-def frame(sheet: Sheet, strokes: Strokes, row: int) -> tuple[np.ndarray, ...]:
-    """Return the pixels of a square frame around a cell, ``(y, x)``, as far as it is in the image."""
-    y0, x0, y1, x1 = sheet.boxes[row].tolist()
+def frame(strokes: Strokes, box: Box) -> tuple[np.ndarray, ...]:
+    """Return the pixels of a square frame around a box, ``(y, x)``, as far as it is in the image."""
+    y0, x0, y1, x1 = box
     width = max(round(max(y1 - y0, x1 - x0) / 40), round(strokes.coarse), 1)
     half = round(0.62 * max(y1 - y0, x1 - x0)) + width + 1
     cy, cx = (y0 + y1) // 2, (x0 + x1) // 2

@@ -84,18 +84,6 @@ class Renderer(QObject):
         elif shown is not None and shown.code in _PASSING and state.status == "saved":
             self.view.error.clear()
 
-    def show_strangers(self) -> None:
-        """Offer to take over labels of another segmentation, where there are any."""
-        desk = self.view.controller.desk
-        count = len(desk.strangers) if desk is not None else 0
-        possible = count > 0 and self.view.controller.keeper.refusal is None
-        cells = "1 cell has" if count == 1 else f"{count:,} cells have"
-        self.view.carry_button.setText(f"{cells} labels on another segmentation: take them over")
-        self.view.carry_button.setToolTip(
-            "Cells whose outlines agree keep their labels; splits, merges and losses are listed"
-        )
-        self.view.carry_button.setVisible(possible)
-
     def show_images(self) -> None:
         """Offer what is classified, and the images of the project."""
         controller = self.view.controller

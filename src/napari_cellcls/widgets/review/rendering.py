@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from napari_cellcls.cells.carry import Carried
     from napari_cellcls.project.project import Project
     from napari_cellcls.review.fold import State
+    from napari_cellcls.review.leftovers import Leftover
     from napari_cellcls.review.sheet import Opinion, Sheet
     from napari_cellcls.widgets.review.subject import Subject
 
@@ -119,12 +122,65 @@ def _unmapped(opinion: Opinion, row: int) -> str:
     return f"predicted {_escaped(', '.join(names))}, which is no class of the project"
 
 
+@dataclass(frozen=True)
+class LeftoverLine:
+    """One entry of the list of labels not taken over: text, tooltip, color of the class (may be empty)."""
+
+    cell_id: str
+    text: str
+    tip: str
+    color: str
+
+
+_LEFTOVERS = {
+    "split": ("split", "The old cell is several new ones. Decide about them: they are selected."),
+    "merge": ("merged", "Several old cells are one new one. Decide about it."),
+    "moved": ("moved", "Something is there, but its outline agrees too little to be sure."),
+    "lost": ("lost", "Nothing is there now. Draw the cell, or set the entry aside."),
+}
+
+
+def leftover_line(
+    item: Leftover, state: State, sheet: Sheet, who: str | None = None
+) -> LeftoverLine:
+    """Return the words for a label that was not taken over; ``who``: of this annotator's label only."""
+    kind, tip = _LEFTOVERS[item.kind]
+    name, color = _old_label(item, state, who)
+    old = f"cell {item.label} ({name})" if name else f"cell {item.label}"
+    numbers = sorted(int(sheet.cells.ids[row]) for row in item.rows)
+    if not numbers:
+        text = f"{kind}: {old}"
+    else:
+        cells = "cell" if len(numbers) == 1 else "cells"
+        text = f"{kind}: {old} → {cells} {', '.join(map(str, numbers))}"
+    if item.kind == "moved":
+        text += f", {item.iou:.0%} shared"
+    return LeftoverLine(item.cell_id, text, tip, color)
+
+
+def leftover_head(items: Sequence[Leftover]) -> str:
+    """Return how many labels were not taken over, by kind."""
+    kinds = Counter(item.kind for item in items)
+    told = ", ".join(f"{n:,} {_LEFTOVERS[kind][0]}" for kind, n in sorted(kinds.items()))
+    labels = "1 label is" if len(items) == 1 else f"{len(items):,} labels are"
+    return f"<b>{labels} left on the old outlines</b>: {told}" if items else ""
+
+
+def _old_label(item: Leftover, state: State, who: str | None) -> tuple[str, str]:
+    cell = state.cell(item.cell_id)
+    if cell is None:
+        return "", ""
+    told = cell.settled if who is None else cell.decisions.get(who)
+    if told is None and who is None:
+        return "people disagree", ""
+    known = [state.classes[c] for c in told.classes if c in state.classes] if told else []
+    return ", ".join(one.name for one in known), known[0].color if known else ""
+
+
 def carry_words(result: Carried) -> str:
     """Return how taking labels over to a new segmentation went."""
-    kinds: dict[str, int] = {}
-    for item in result.review:
-        kinds[item.kind] = kinds.get(item.kind, 0) + 1
-    rest = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    kinds = Counter(item.kind for item in result.review)
+    rest = ", ".join(f"{n} {_LEFTOVERS[kind][0]}" for kind, n in sorted(kinds.items()))
     kept = len(result.kept)
     cells = "1 cell keeps its label" if kept == 1 else f"{kept:,} cells keep their labels"
     return f"{cells}; not taken over: {rest}" if rest else cells

@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import napari.viewer
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from qtpy.QtWidgets import QPushButton, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_cellcls.review.keys import class_keys
+from napari_cellcls.review.order import View
 from napari_cellcls.widgets.canvas import CanvasGuard
-from napari_cellcls.widgets.panels.look import Section, TallArea, caption
+from napari_cellcls.widgets.panels.look import Section, caption
 from napari_cellcls.widgets.panels.messages import ErrorPanel
+from napari_cellcls.widgets.review.carried import CarriedList
+from napari_cellcls.widgets.review.carried_panel import CarriedPanel
 from napari_cellcls.widgets.review.class_edits import ClassEdits
 from napari_cellcls.widgets.review.classes import ClassesPanel
 from napari_cellcls.widgets.review.controller import ReviewController
 from napari_cellcls.widgets.review.decide import DecidePanel
 from napari_cellcls.widgets.review.deciding import Decider
 from napari_cellcls.widgets.review.gallery import Gallery
+from napari_cellcls.widgets.review.halves import Halves
 from napari_cellcls.widgets.review.keyboard import Keyboard
 from napari_cellcls.widgets.review.map_panel import MapPanel
 from napari_cellcls.widgets.review.pointing import Pointer
@@ -51,17 +55,17 @@ class ReviewWidget(QWidget):
         self.map = MapPanel(self)
         self.map_section = Section("Map of likeness", self.map, self)
         self.error, self.message = ErrorPanel(self), caption("", self)
-        self.carry_button = QPushButton("", self)
-        self.carry_button.hide()
+        self.carried_panel = CarriedPanel(self)
         self.message.hide()
-        self._lay_out()
+        self.halves = Halves(self)
         self.canvas_guard = CanvasGuard(napari_viewer, self)
         self.controller = ReviewController(napari_viewer, self)
         self.decider = Decider(self.gallery, self.controller.ready_desk, self)
         self.keyboard = Keyboard(self, self.act)
         self.pointer = Pointer(napari_viewer, self.controller.layers.row_at, self)
         self.render = Renderer(self)
-        self.edits = ClassEdits(self.classes, self.controller, self._try, self)
+        self.edits = ClassEdits(self.classes, self.controller, self.attempt, self)
+        self.carried = CarriedList(self.carried_panel, self)
         self._retired = self._has_room = False
         self._cells: Any = None
         self._kept_row: int | None = None
@@ -74,7 +78,7 @@ class ReviewWidget(QWidget):
     @property
     def busy(self) -> bool:
         """Whether something is on its way into the dock or the viewer."""
-        return self._turn.isActive() or self.controller.busy
+        return self._turn.isActive() or self.controller.busy or self.carried.busy
 
     def act(self, name: str) -> None:
         """Do what a key or button of this name stands for."""
@@ -85,11 +89,11 @@ class ReviewWidget(QWidget):
         elif name.startswith("class:"):
             self.set_class(name.removeprefix("class:"))
         else:
-            self._try(lambda: self.decider.act(name))
+            self.attempt(lambda: self.decider.act(name))
 
     def set_class(self, class_id: str, rows: list[int] | None = None) -> None:
         """Give the selection, or rows, a class."""
-        self._try(lambda: self.decider.set_class(class_id, rows))
+        self.attempt(lambda: self.decider.set_class(class_id, rows))
 
     def changeEvent(self, event: QEvent) -> None:
         """Save and stop when napari takes the dock away: it sends no close event (napari#8071)."""
@@ -100,6 +104,7 @@ class ReviewWidget(QWidget):
             self.keyboard.release()
             self.pointer.retire()
             self.map.retire()
+            self.carried.retire()
             self.controller.retire()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -122,14 +127,14 @@ class ReviewWidget(QWidget):
 
     def open_project(self, folder: str) -> None:
         """Open a project; an error is shown and the present one stays."""
-        self._try(lambda: self.controller.open_project(folder))
+        self.attempt(lambda: self.controller.open_project(folder))
 
     def new_project(self, folder: str) -> None:
         """Make a project with the classes of the model shown."""
         subject = self.controller.subject
         opinion = subject.sheet.opinion if subject is not None else None
         scheme = opinion.scheme if opinion is not None else None
-        self._try(lambda: self.controller.keeper.create(folder, scheme))
+        self.attempt(lambda: self.controller.keeper.create(folder, scheme))
 
     def look_at(self, row: int) -> None:
         """Show one cell everywhere: in the panel, framed in the image, with the camera on it."""
@@ -139,41 +144,21 @@ class ReviewWidget(QWidget):
         if self.controller.desk is not None:
             self.controller.desk.look_at(row)
 
+    def show_view(self, view: View) -> None:
+        """Show another view of the cells."""
+        self.view_bar.set_view(view)
+        self._on_view(view)
+
     def tell(self, text: str) -> None:
         """Say in one line what happened; an empty text takes the line away."""
         self.message.setText(text)
         self.message.setVisible(bool(text))
 
-    def _try(self, act: Any) -> None:
+    def attempt(self, act: Any) -> None:
+        """Do something that the user asked for; an error is shown."""
         self.error.clear()
         self.tell("")
         self.controller.guarded(act)
-
-    def _lay_out(self) -> None:
-        upper, lower = QWidget(self), QWidget(self)
-        top, bottom = QVBoxLayout(upper), QVBoxLayout(lower)
-        for layout, parts in (
-            (top, (self.project_bar, self.error, self.carry_button, self.view_bar, self.gallery)),
-            (bottom, (self.message, self.decide, self.map_section, self.classes_section)),
-        ):
-            layout.setContentsMargins(8, 6, 8, 6)
-            layout.setSpacing(6)
-            for part in parts:
-                layout.addWidget(part)
-        top.setStretchFactor(self.gallery, 1)
-        bottom.addStretch(1)
-        splitter = self._splitter = QSplitter(self)
-        splitter.setOrientation(Qt.Orientation.Vertical)
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(upper)
-        self.lower = TallArea(lower, self)
-        splitter.addWidget(self.lower)
-        splitter.setStretchFactor(0, 3)
-        splitter.setStretchFactor(1, 2)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(splitter)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
     def _connect(self) -> None:
         controller, bar, keeper = self.controller, self.project_bar, self.controller.keeper
@@ -189,7 +174,6 @@ class ReviewWidget(QWidget):
         bar.open_asked.connect(self.open_project)
         bar.close_asked.connect(keeper.close)
         bar.image_picked.connect(self._on_image_picked)
-        self.carry_button.clicked.connect(self._on_carry)
         self.view_bar.changed.connect(self._on_view)
         self.view_bar.resized.connect(self.gallery.set_edge)
         self.view_bar.renewed.connect(self._on_renew)
@@ -243,13 +227,7 @@ class ReviewWidget(QWidget):
         self.render.show_images()
         if subject is not None and not self._has_room:
             self._has_room = True
-            self._give_room()
-
-    def _give_room(self) -> None:
-        """Give the lower half what it needs for a few classes, at most half of the height."""
-        height = self._splitter.height()
-        wanted = min(self.decide.sizeHint().height() + 60, height // 2)
-        self._splitter.setSizes([height - wanted, wanted])
+            self.halves.give_room()
 
     def _on_order(self) -> None:
         controller, subject = self.controller, self.controller.subject
@@ -273,6 +251,7 @@ class ReviewWidget(QWidget):
 
     def _on_decided(self, rows: Any) -> None:
         self.gallery.touch(rows)
+        self.carried.check(rows)
         self.render.show_cell(self.gallery.current_row)
         self.render.show_counts()
 
@@ -288,7 +267,7 @@ class ReviewWidget(QWidget):
         self.gallery.touch()
         self.render.show_cell(self.gallery.current_row)
         self.render.show_counts()
-        self.render.show_strangers()
+        self.carried.look()
 
     def _on_project(self) -> None:
         keeper = self.controller.keeper
@@ -323,7 +302,7 @@ class ReviewWidget(QWidget):
         self.act("renew")
 
     def _on_remark(self, text: str) -> None:
-        self._try(lambda: self.decider.remark(text))
+        self.attempt(lambda: self.decider.remark(text))
 
     def _on_map_picked(self, row: int) -> None:
         self._on_picked(row, False)
@@ -343,8 +322,5 @@ class ReviewWidget(QWidget):
     # Projects
 
     def _on_image_picked(self, image_id: Any) -> None:
-        self._try(lambda: self.controller.pick_image(image_id))
+        self.attempt(lambda: self.controller.pick_image(image_id))
         self.render.show_images()
-
-    def _on_carry(self) -> None:
-        self._try(lambda: self.tell(self.controller.carry_over()))
