@@ -50,6 +50,21 @@ def test_the_loss_is_that_of_keras_with_smoothing() -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("multi_label", [False, True])
+def test_a_soft_label_is_learned_as_it_is(multi_label: bool) -> None:
+    asked = job(multi_label=True, loss="binary_crossentropy") if multi_label else job()
+    soft = np.array([[0.8, 0.2]], np.float32)
+    loss = make_loss(asked)
+    logit = np.log(4.0, dtype=np.float32)
+    right = np.array([[logit, -logit]], np.float32) / (1 if multi_label else 2)
+    for factor in (0.5, 2.0):
+        assert float(loss(soft, right)) < float(loss(soft, factor * right))
+    metric = make_counts(asked)
+    metric.update_state(soft, right)
+    assert np.asarray(metric.result()).tolist() == [[1, 0], [0, 0], [0, 0]]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("multi_label", [False, True])
 def test_counts_of_a_batch(multi_label: bool) -> None:
     targets = SEVERAL if multi_label else ONE
     asked = job(multi_label=multi_label, loss="focal")

@@ -24,13 +24,15 @@ def make_loss(job: Job) -> Any:
     class Loss(keras.losses.Loss):  # type: ignore[misc]
         def call(self, y_true: Any, y_pred: Any) -> Any:
             y_pred = ops.cast(y_pred, "float32")
-            true = ops.cast(y_true > 0.5, "float32")  # teachers make soft ones
+            # Teachers give soft labels: they are learned as they are, and only the focus asks which is right.
+            given = ops.cast(y_true, "float32")
+            true = ops.cast(y_true > 0.5, "float32")
             if job.multi_label:
-                soft = true * (1 - smoothing) + 0.5 * smoothing
+                soft = given * (1 - smoothing) + 0.5 * smoothing
                 loss = ops.softplus(y_pred) - soft * y_pred
                 right = ops.sigmoid(y_pred * (2 * true - 1))
                 return loss * ops.square(1 - right) if focal else loss
-            soft = true * (1 - smoothing) + smoothing / job.classes
+            soft = given * (1 - smoothing) + smoothing / job.classes
             logs = ops.log_softmax(y_pred, axis=-1)
             loss = -ops.sum(soft * logs, axis=-1)
             right = ops.exp(ops.sum(true * logs, axis=-1))
@@ -50,11 +52,12 @@ def make_counts(job: Job) -> Any:
             self.total = self.add_variable((3, job.classes), "zeros", name="total")
 
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-            true = ops.cast(y_true, "float32")
             y_pred = ops.cast(y_pred, "float32")
             if job.multi_label:
+                true = ops.cast(y_true > 0.5, "float32")
                 said = ops.cast(y_pred > 0, "float32")
             else:
+                true = ops.one_hot(ops.argmax(y_true, axis=-1), job.classes, dtype="float32")
                 said = ops.one_hot(ops.argmax(y_pred, axis=-1), job.classes, dtype="float32")
             parts = (said * true, said * (1 - true), (1 - said) * true)
             self.total.assign_add(ops.stack([ops.sum(part, axis=0) for part in parts]))
