@@ -161,6 +161,8 @@ class Job:
     multi_label : bool
     pretrained : {"none", "imagenet"}
         Where the backbone starts.
+    start : str
+        SHA-256 of the model package that backbone and head start from; "" for none.
     """
 
     architecture: str
@@ -170,6 +172,7 @@ class Job:
     augmentation: Augmentation = field(default_factory=Augmentation)
     multi_label: bool = False
     pretrained: Literal["none", "imagenet"] = "none"
+    start: str = ""
 
 
 def job_from(content: dict[str, Any]) -> Job:
@@ -236,7 +239,8 @@ def fingerprint(
     images: np.ndarray, labels: np.ndarray, job: Job, rows: np.ndarray, val: np.ndarray | None
 ) -> str:
     """Return a hash of job and data: a checkpoint of anything else is never continued."""
-    digest = hashlib.sha256(json.dumps(asdict(job), sort_keys=True).encode())
+    facts = {key: value for key, value in asdict(job).items() if key != "start" or value}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     sample = images[rows[:: max(1, len(rows) // 256)]]
     for array in (labels, rows, rows[:0] if val is None else val, sample):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -28,7 +28,8 @@ from napari_cellcls.learn.classifier import (
 from napari_cellcls.learn.features import Seen
 from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
 from napari_cellcls.learn.losses import better, counted_scores, scores_of
-from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed, start
+from napari_cellcls.learn.start import Start, begin
+from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed
 from napari_cellcls.vocabulary import DataError
 
 _SAVE_EVERY_S = 300.0
@@ -52,6 +53,7 @@ class Loop:
         micro_batch: int | None = None,
         feature_folder: Path | None = None,
         soft: np.ndarray | None = None,
+        start: Start | None = None,
     ) -> None:
         import keras
 
@@ -70,7 +72,7 @@ class Loop:
         self.phase_best: float | None = None
         keras.utils.set_random_seed(self.spec.seed)
         self.backbone, self.model = build_classifier(job)
-        self.notes = [start(self.backbone, job)]
+        self.notes = [begin(self.backbone, self.model, job, start)]
         total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
         _shorten_statistics(self.model, total)
         self.bank, self.feature_folder = bank, feature_folder
@@ -118,6 +120,9 @@ class Loop:
             rate = learning_rate(self.phase, at, steps)
             targets, labels = self.taught[rows], self.targets[rows]
             weights = balance.sample_weights(labels, self.class_weights, self.job.multi_label)
+            if self.job.multi_label and np.isnan(targets).any():
+                weights = np.where(np.isnan(targets), np.float32(0), weights)
+                targets = np.nan_to_num(targets)
             reseed(self.spec.seed, self.epoch, self.step)
             loss, counts = self.optimizing.learn(self._crops(rows), targets, weights, rate)
             if not np.isfinite(loss):

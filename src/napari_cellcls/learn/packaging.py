@@ -52,7 +52,9 @@ def write_model(
     body, head = split_head(read_weights(path.with_name("weights.safetensors"), job))
     backbone, _ = build_classifier(job)
     plan.assign(backbone, body)
-    rows = _exemplars(data, split.train, recipe.seed)
+    # Where something else than the label is learned, a cell for training only has no label of its own.
+    own = split.train if data.soft is None else split.train[~data.training_only[split.train]]
+    rows = _exemplars(data, own, recipe.seed)
     test = rows[np.linspace(0, len(rows) - 1, min(_TEST_CROPS, len(rows))).astype(int)]
     test_input = np.asarray(data.images[test], np.float32) / np.float32(255)
     return write_package(

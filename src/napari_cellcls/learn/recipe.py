@@ -100,6 +100,13 @@ class Simulation(_Part):
     cells: dict[Literal["train", "val", "test"], Annotated[int, Field(ge=1)]]
 
 
+class StartRule(_Part):
+    """The model package that the network starts from: a file beside the recipe, and its SHA-256."""
+
+    package: Annotated[str, Field(min_length=1, max_length=400)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Published(_Part):
     """What the authors of a system reported, and by which protocol."""
 
@@ -120,10 +127,11 @@ class Recipe(_Part):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     title: str
     description: str = ""
-    data: Literal["folders", "malaria", "hpa", "simulated"] = "folders"
+    data: Literal["folders", "malaria", "hpa", "simulated", "project"] = "folders"
     simulation: Simulation | None = None
     architecture: ArchitectureChoice
     pretrained: Literal["none", "imagenet"] = "none"
+    start: StartRule | None = None
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=1000)]
     positive: str | None = None
     input: InputRule
@@ -191,6 +199,8 @@ class Recipe(_Part):
             raise ValueError("loss: binary_crossentropy is for several labels per image")
         if self.loss == "categorical_crossentropy" and self.multi_label:
             raise ValueError("loss: categorical_crossentropy is for one label per image")
+        if self.start is not None and self.pretrained != "none":
+            raise ValueError("start and pretrained both say where the network starts")
         if (self.data == "simulated") is (self.simulation is None):
             raise ValueError("data: simulated and simulation belong together")
         blind = [m for m in self.training.monitors if m.startswith("val_")]
@@ -243,6 +253,7 @@ class Recipe(_Part):
             augmentation=self.augmentation,
             multi_label=self.several_labels,
             pretrained=self.pretrained,
+            start=self.start.sha256 if self.start is not None else "",
         )
 
     @property

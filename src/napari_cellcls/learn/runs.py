@@ -29,6 +29,7 @@ from napari_cellcls.learn.reading import open_cells, split_of
 from napari_cellcls.learn.recipe import Recipe, parse_recipe
 from napari_cellcls.learn.recipe_files import find_recipe, read_content
 from napari_cellcls.learn.splits import Split
+from napari_cellcls.learn.start import open_start
 from napari_cellcls.learn.steps import MemoryShort
 from napari_cellcls.learn.trainer import fit
 from napari_cellcls.vocabulary import CellClsError, DataError, Progress, Task, TaskError, finish
@@ -104,6 +105,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
     job = recipe.job()
     folder = options.out if options.fold is None else options.out / f"fold{options.fold}"
     _check_folder(folder, options.resume)
+    start = open_start(recipe, path.parent, job) if recipe.start is not None else None
     data = finish(open_cells(recipe, options.data), show)
     groups = len(np.unique(data.groups))
     say(event="data", counts=data.counts, groups=groups, notes=list(data.notes))
@@ -131,6 +133,7 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
         feature_folder=store.folder(),
         micro_batch=micro,
         soft=soft,
+        start=start,
         on_begin=begin,
     )
     fitted = _follow(task, say, stopped)
@@ -157,9 +160,9 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
 def _taught(
     options: argparse.Namespace, recipe: Recipe, data: Any, split: Split
 ) -> Task[np.ndarray | None]:
-    """Return what the teachers asked for make of the labels; None without any."""
+    """Return what is learned in place of the labels: what the data say, or the teachers; None for the labels."""
     if not options.teacher:
-        return None
+        return data.soft  # type: ignore[no-any-return]
     from napari_cellcls.learn.teachers import soft_targets
 
     part = "" if options.fold is None else f"fold{options.fold}"

@@ -134,14 +134,6 @@ class Optimizing:
         return [v for v in self.model.optimizer.variables if _ACCUMULATOR not in v.path]
 
 
-def start(backbone: Any, job: Job) -> str:
-    """Give a fresh network the trained weights a job asks for; return what it starts from."""
-    from napari_cellcls.models.networks import imagenet
-
-    wanted = job.pretrained == "imagenet"
-    return imagenet.start(backbone, job.architecture, job.params, wanted=wanted)
-
-
 def reseed(seed: int, epoch: int, step: int) -> None:
     """Let the random numbers of a step follow from its place in the training.
 

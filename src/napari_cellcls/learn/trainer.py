@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cellcls.learn.bank import make_bank
 from napari_cellcls.learn.job import Fitted, Job
+from napari_cellcls.learn.start import Start
 from napari_cellcls.vocabulary import DataError, Progress, Task
+
+if TYPE_CHECKING:
+    from napari_cellcls.learn.loop import Loop
 
 
 def fit(
@@ -30,6 +35,7 @@ def fit(
     feature_folder: Path | None = None,
     micro_batch: int | None = None,
     soft: np.ndarray | None = None,
+    start: Start | None = None,
     on_begin: Callable[[list[str]], None] | None = None,
 ) -> Task[Fitted]:
     """Train a network and return its weights; yields progress with the loss.
@@ -57,6 +63,9 @@ def fit(
         Cells computed at once; gradients are summed up to ``training.batch_size``.
     soft : numpy.ndarray, optional
         ``(N, K)`` float32, learned in place of the labels: see :mod:`napari_cellcls.learn.teachers`.
+        NaN, with several labels per cell: nobody judged this class, nothing is learned there.
+    start : Start, optional
+        Trained weights that the network goes on from, needed when ``job.start`` names some.
     on_begin : callable, optional
         Told what the training starts from, once, when a checkpoint to go on from is accepted.
 
@@ -71,7 +80,7 @@ def fit(
     """
     rows = np.arange(len(images)) if train is None else np.asarray(train)
     _check_inputs(images, labels, rows, job)
-    from napari_cellcls.learn.loop import Loop
+    from napari_cellcls.learn.loop import Loop  # not before: it needs a backend of Keras
 
     bank, spec = None, job.training
     if spec.versions and bank_folder is not None:
@@ -79,12 +88,17 @@ def fit(
     loop = Loop(
         images, labels, job, rows, val,
         out=out, resume=resume, bank=bank, micro_batch=micro_batch, feature_folder=feature_folder,
-        soft=soft,
+        soft=soft, start=start,
     )  # fmt: skip
+    if on_begin is not None:
+        on_begin(loop.notes)
+    yield from _followed(loop)
+    return loop.result()
+
+
+def _followed(loop: Loop) -> Task[None]:
     total = loop.steps_total
     try:
-        if on_begin is not None:
-            on_begin(loop.notes)
         yield Progress(loop.steps_done, total, "starting")
         while not loop.finished:
             yield from loop.seen.prepare(loop.micro)
@@ -96,7 +110,6 @@ def fit(
         if loop.checkpoints:
             loop.save()
         raise
-    return loop.result()
 
 
 def _check_inputs(images: np.ndarray, labels: np.ndarray, rows: np.ndarray, job: Job) -> None:

@@ -96,6 +96,8 @@ class CellSet:
         The cache file behind ``images``.
     sides : dict of str to str
         Group -> side, as far as ``sides.csv`` beside the data says.
+    soft : numpy.ndarray or None
+        ``(N, K)`` float32 that is learned in place of the labels; NaN where nobody judged a class.
     """
 
     images: np.ndarray
@@ -112,6 +114,7 @@ class CellSet:
     digests: np.ndarray | None = None
     store: Path | None = None
     sides: dict[str, str] = field(default_factory=dict)
+    soft: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of crops."""
@@ -166,6 +169,7 @@ class CellSet:
             extra={key: column[rows] for key, column in self.extra.items()},
             sizes=part(self.sizes),
             digests=part(self.digests),
+            soft=part(self.soft),
             store=None,
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_cellcls.learn.datasets import known
 from napari_cellcls.learn.datasets.cellset import CellSet, Channels, Fault, InputSpec, listed
+from napari_cellcls.learn.datasets.cut import is_cut, read_cut
 from napari_cellcls.learn.datasets.listing import Entry, Listing, given_sides, list_dataset
 from napari_cellcls.learn.datasets.store import Decoded, decoded, without_bad
 from napari_cellcls.vocabulary import DataError, Normalization, Task
@@ -47,7 +48,7 @@ def open_dataset(
     ----------
     path : path-like
         A folder of class folders (malaria, HeLa, your own), a folder with ``train.csv`` and HPA
-        images, a folder with images and annotations, or a parquet file.
+        images, a folder with images and annotations, a parquet file, or cells cut for a fine-tune.
     size, channels, normalization, frame, margin
         See :class:`InputSpec`.
     classes : tuple of str, optional
@@ -64,6 +65,8 @@ def open_dataset(
         ``DATA-UNREADABLE``, ``DATA-CHANNEL``, ``DATA-SPACE``.
     """
     spec = InputSpec(size, channels, normalization or Normalization(), frame, margin)
+    if is_cut(Path(path)):
+        return read_cut(Path(path), spec.shape, classes)
     listing = list_dataset(path)
     listing, names = _labeled(listing, classes, Path(path))
     crops = yield from decoded(listing, spec, cache)
