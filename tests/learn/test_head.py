@@ -167,3 +167,40 @@ def test_blocks_that_do_not_add_up_are_refused() -> None:
     x, labels = cells(5)
     with pytest.raises(DataError, match=r"blocks of 50 columns, descriptors have 60"):
         fit_head(x, np.eye(3)[labels], blocks=(20, 30))
+
+
+def test_without_evidence_the_head_before_stays() -> None:
+    x, labels = cells(200)
+    before = fit_head(x, np.eye(3)[labels])
+    few, theirs = cells(5, seed=8)
+    prior = (before.kernel, before.bias)
+    after = fit_head(few, np.eye(3)[theirs], prior=prior)
+    alone = fit_head(few, np.eye(3)[theirs])
+    assert accuracy(after) > accuracy(before) - 0.01 > accuracy(alone)
+    one, theirs = cells(1, seed=8)
+    assert accuracy(fit_head(one, np.eye(3)[theirs], prior=prior)) > accuracy(before) - 0.03
+
+
+def test_a_class_that_the_head_before_did_not_know_is_learned() -> None:
+    x, labels = cells(200)
+    before = fit_head(x, np.eye(3)[labels])
+    kernel, bias = np.pad(before.kernel, ((0, 0), (0, 1))), np.append(before.bias, 0.0)
+    few, theirs = cells(15, classes=4, seed=8)
+    after = fit_head(few, np.eye(4)[theirs], prior=(kernel, bias))
+    alone = fit_head(few, np.eye(4)[theirs])
+    assert accuracy(after, 4) > max(accuracy(alone, 4), 0.75)
+    new, _ = cells(400, 4, seed=99)
+    assert (after.logits(new[1200:]).argmax(1) == 3).mean() > 0.6
+
+
+def test_a_head_before_of_another_size_is_refused() -> None:
+    x, labels = cells(5)
+    with pytest.raises(DataError, match="does not fit"):
+        fit_head(x, np.eye(3)[labels], prior=(np.zeros((D + 1, 3)), np.zeros(3)))
+
+
+def test_labels_of_single_classes_get_a_temperature() -> None:
+    x, labels = cells(60, 2)
+    targets = np.eye(2)[labels]
+    targets[::3, 0] = np.nan
+    assert 0.3 < fit_head(x, targets).temperature < 2

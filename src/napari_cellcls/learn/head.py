@@ -8,20 +8,21 @@ space that the labeled cells span: the solution of a ridge penalty lies in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_cellcls.learn.calibration import fit_temperature
+from napari_cellcls.learn.span import Span
 from napari_cellcls.learn.splits import grouped_folds, random_folds
 from napari_cellcls.vocabulary import DataError
 
 STRENGTHS = (0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """Ridge penalties tried, strongest first, per cell and on descriptors of unit mean square."""
+NEAR = (10.0, 3.0, 1.0, 0.3, 0.1)
+"""Tried before them where there is a head to stay near: so strong that few labels hardly move it."""
 _FOLDS = 4
-_DIRECTIONS = 400
 _ROUNDS = 60
-_TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def fit_head(
     weights: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     replay: tuple[np.ndarray, np.ndarray] | None = None,
+    replay_weights: np.ndarray | None = None,
+    prior: tuple[np.ndarray, np.ndarray] | None = None,
     blocks: Sequence[int] | None = None,
     seed: int = 42,
 ) -> Head:
@@ -84,6 +87,12 @@ def fit_head(
     replay : tuple of numpy.ndarray, optional
         Descriptors ``(M, D)`` and targets ``(M, K)`` of the exemplars of the model before, learned
         from in every fold and never judged by, so that old classes are not forgotten.
+    replay_weights : numpy.ndarray, optional
+        ``(M,)``; 1 by default.
+    prior : tuple of numpy.ndarray, optional
+        Kernel ``(D, K)`` and bias ``(K,)`` of the head of the model before: the penalty is on what
+        differs from it, so that without evidence its answers stay. A class it does not know has a
+        kernel of zeros, and its bias is free.
     blocks : sequence of int, optional
         How many columns belong together, such as those of an embedding and the measured numbers:
         each block weighs the same as a whole, however many columns it has. One block by default.
@@ -101,8 +110,10 @@ def fit_head(
     if replay is not None:
         x = np.concatenate([x, np.asarray(replay[0], np.float32)])
         y = np.concatenate([y, np.asarray(replay[1], np.float64)])
-        w = np.concatenate([w, np.ones(len(x) - own)])
+        extra = np.ones(len(x) - own) if replay_weights is None else replay_weights
+        w = np.concatenate([w, np.asarray(extra, np.float64)])
     _check(x, y, w)
+    start = _Start.of(x, y.shape[1], prior)
     blocks = blocks or (x.shape[1],)
     if sum(blocks) != x.shape[1]:
         raise DataError(
@@ -111,72 +122,106 @@ def fit_head(
             why=f"blocks of {sum(blocks)} columns, descriptors have {x.shape[1]}",
             remedy="Describe the cells again.",
         )
-    space = _Space.of(x, blocks)
+    space = Span.of(x, blocks)
     z = space.into(x)
     exclusive = bool(np.isfinite(y).all() and (y.sum(axis=1) == 1).all())
     fold, grouped = _folds(y[:own], groups, seed)
     held = np.full((own, y.shape[1]), np.nan)
-    chosen, count = STRENGTHS[len(STRENGTHS) // 2], 0
+    chosen, count = start.unproven, 0
     if fold is not None:
         count = int(fold.max()) + 1
-        chosen, held = _choose(z, y, w, fold, own, exclusive)
-    kernel, bias = space.out(_solve(z, y, w, [chosen], exclusive)[0])
-    temperature = 1.0
-    if fold is not None and np.isfinite(y[:own]).all():
-        truth = y[:own].argmax(axis=1) if exclusive else y[:own] > 0
-        temperature = fit_temperature(held, truth)
+        chosen, held = _choose(z, y, w, fold, own, exclusive, start)
+    kernel, bias = space.out(_solve(z, y, w, [chosen], exclusive, start)[0])
+    if prior is not None:
+        kernel, bias = kernel + start.kernel, bias + start.bias
+    temperature = 1.0 if fold is None else _temperature(held, y[:own], exclusive)
     return Head(kernel, bias, temperature, chosen, count, grouped, held.astype(np.float32))
 
 
-@dataclass(frozen=True)
-class _Space:
-    """The directions that the labeled cells span, after every number got mean 0; last one constant."""
+def _temperature(held: np.ndarray, y: np.ndarray, exclusive: bool) -> float:
+    if exclusive:
+        return fit_temperature(held, y.argmax(axis=1))
+    judged = np.isfinite(y)
+    return fit_temperature(held[judged][:, None], y[judged][:, None] > 0)
 
-    mean: np.ndarray
-    scale: np.ndarray
-    basis: np.ndarray
+
+@dataclass(frozen=True)
+class _Start:
+    """What learning starts from: logits ``(N, K)`` of the head before, and what holds them."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    logits: np.ndarray
+    held: np.ndarray
+    strengths: tuple[float, ...]
 
     @classmethod
-    def of(cls, x: np.ndarray, blocks: Sequence[int]) -> _Space:
-        mean, scale = x.mean(axis=0), x.std(axis=0)
-        share = np.sqrt(np.repeat(blocks, blocks) * len(blocks))
-        scale = np.where(scale > _TINY, scale, np.inf) * share
-        centered = (x - mean) / scale
-        if len(x) <= x.shape[1]:
-            values, vectors = np.linalg.eigh((centered @ centered.T).astype(np.float64))
-        else:
-            values, vectors = np.linalg.eigh((centered.T @ centered).astype(np.float64))
-        keep = np.argsort(values)[::-1][:_DIRECTIONS]
-        keep = keep[values[keep] > _TINY * max(values.max(), _TINY)]
-        basis = vectors[:, keep]
-        if len(x) <= x.shape[1]:
-            basis = centered.T @ (basis / np.sqrt(values[keep]))
-        return cls(mean, scale, basis.astype(np.float32))
+    def of(cls, x: np.ndarray, classes: int, prior: tuple[np.ndarray, np.ndarray] | None) -> _Start:
+        """Return it for descriptors ``(N, D)``; zeros without a head before.
 
-    def into(self, x: np.ndarray) -> np.ndarray:
-        found = ((x - self.mean) / self.scale) @ self.basis
-        return np.hstack([found.astype(np.float64), np.ones((len(x), 1))])
+        ``held`` ``(K,)`` says whose bias is penalized: that of the classes it knew.
+        """
+        if prior is None:
+            zero = np.zeros(classes)
+            return cls(np.zeros(0), zero, np.zeros((len(x), classes)), zero, STRENGTHS)
+        kernel, bias = (np.asarray(part, np.float32) for part in prior)
+        if kernel.shape != (x.shape[1], classes) or bias.shape != (classes,):
+            raise DataError(
+                "The head of the model before does not fit these descriptors and classes.",
+                code="DATA-SHAPE",
+                why=f"kernel {kernel.shape} and bias {bias.shape}, descriptors have {x.shape[1]} numbers, there are {classes} classes",
+                remedy="Describe the cells with the same model.",
+            )
+        logits = (x @ kernel + bias).astype(np.float64)
+        held = kernel.any(axis=0).astype(float)
+        return cls(kernel, bias, logits, held, (*NEAR, *STRENGTHS))
 
-    def out(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        kernel = (self.basis @ theta[:-1]) / self.scale[:, None]
-        bias = theta[-1] - self.mean @ kernel
-        return kernel.astype(np.float32), bias.astype(np.float32)
+    @property
+    def unproven(self) -> float:
+        """The penalty where too few cells choose it: near the head before, else the middle one."""
+        return NEAR[1] if self.held.any() else STRENGTHS[len(STRENGTHS) // 2]
+
+    def take(self, rows: np.ndarray) -> _Start:
+        """Return it for some of the rows."""
+        return replace(self, logits=self.logits[rows])
 
 
 def _choose(
-    z: np.ndarray, y: np.ndarray, w: np.ndarray, fold: np.ndarray, own: int, exclusive: bool
+    z: np.ndarray,
+    y: np.ndarray,
+    w: np.ndarray,
+    fold: np.ndarray,
+    own: int,
+    exclusive: bool,
+    start: _Start,
 ) -> tuple[float, np.ndarray]:
     """Return the penalty with the least loss on held-out cells, and their logits with it."""
-    held = np.zeros((len(STRENGTHS), own, y.shape[1]))
+    strengths = start.strengths
+    held = np.repeat(start.logits[None, :own], len(strengths), axis=0)
     every = np.concatenate([fold, np.full(len(z) - own, -1)])
     for k in range(int(fold.max()) + 1):
         seen = every != k
-        for i, theta in enumerate(_solve(z[seen], y[seen], w[seen], STRENGTHS, exclusive)):
-            held[i, fold == k] = z[:own][fold == k] @ theta
-    judged = _balanced(y[:own], w[:own])
-    losses = [_cost(logits, y[:own], judged, exclusive)[0] for logits in held]
-    best = int(np.argmin(losses))
-    return STRENGTHS[best], held[best]
+        found = _solve(z[seen], y[seen], w[seen], strengths, exclusive, start.take(seen))
+        for i, theta in enumerate(found):
+            held[i, fold == k] += z[:own][fold == k] @ theta
+    losses = _losses(held, y[:own], _balanced(y[:own], w[:own]), exclusive)
+    best = int(np.argmin(losses.sum(axis=1)))
+    if start.held.any():
+        # The head before stays until cells say otherwise: the strongest penalty that is as good as the best.
+        worse = losses - losses[best]
+        error = worse.std(axis=1) * np.sqrt(own)
+        best = int(np.flatnonzero(worse.sum(axis=1) <= error)[0])
+    return strengths[best], held[best]
+
+
+def _losses(logits: np.ndarray, y: np.ndarray, weights: np.ndarray, exclusive: bool) -> np.ndarray:
+    """Return the weighted loss of each cell ``(S, N)`` by logits ``(S, N, K)``."""
+    truth = np.nan_to_num(y)
+    if exclusive:
+        top = logits - logits.max(axis=2, keepdims=True)
+        log_p = top - np.log(np.exp(top).sum(axis=2, keepdims=True))
+        return np.asarray(-(weights * truth * log_p).sum(axis=2))
+    return np.asarray((weights * np.logaddexp(0, np.where(truth > 0, -logits, logits))).sum(axis=2))
 
 
 def _solve(
@@ -185,18 +230,22 @@ def _solve(
     w: np.ndarray,
     strengths: Sequence[float],
     exclusive: bool,
+    start: _Start,
 ) -> list[np.ndarray]:
-    """Return the parameters ``(R + 1, K)`` for each penalty; each starts from the one before."""
+    """Return the parameters ``(R + 1, K)`` for each penalty; each begins where the one before ended."""
     from scipy.optimize import minimize
 
     weights, shape = _balanced(y, w), (z.shape[1], y.shape[1])
+    pull = np.ones(shape)
+    pull[-1] = start.held
 
     def cost(flat: np.ndarray, penalty: float) -> tuple[float, np.ndarray]:
         now = flat.reshape(shape)
-        value, slope = _cost(z @ now, y, weights, exclusive)
-        gradient = z.T @ slope
-        gradient[:-1] += penalty * now[:-1]
-        return value + penalty / 2 * float((now[:-1] ** 2).sum()), gradient.ravel()
+        value, slope = _cost(start.logits + z @ now, y, weights, exclusive)
+        held = pull * now
+        return value + penalty / 2 * float((held * now).sum()), (
+            z.T @ slope + penalty * held
+        ).ravel()
 
     found, flat = [], np.zeros(shape).ravel()
     for strength in strengths:
