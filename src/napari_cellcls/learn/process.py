@@ -61,7 +61,7 @@ class TrainingRequest:
 
 
 @dataclass
-class _Child:
+class Child:
     """One run of the training process: its last event, its exit code, what it said on stderr."""
 
     last: dict[str, Any] = field(default_factory=dict)
@@ -70,10 +70,15 @@ class _Child:
     tail: str = ""
 
 
+Follow = Callable[[list[str], Child, Callable[[str], None]], Task[None]]
+"""Runs a command, fills the :class:`Child`, and yields its progress."""
+
+
 def training(
     request: TrainingRequest,
     on_note: Callable[[str], None] | None = None,
     command: Sequence[str] = (sys.executable, "-P", "-m", "napari_cellcls.learn.runs", "train"),
+    follow: Follow | None = None,
 ) -> Task[dict[str, Any]]:
     """Train in a process of its own; return its last event (``weights, sha256, metrics ...``).
 
@@ -88,6 +93,9 @@ def training(
         Told what the user should know, in words.
     command : sequence of str
         What is started; for tests.
+    follow : callable, optional
+        How the child is run; by default as a part of this process, over a pipe. See
+        :func:`napari_cellcls.learn.detached.follow_in`.
 
     Raises
     ------
@@ -100,9 +108,9 @@ def training(
     note = on_note or (lambda _: None)
     resume, micro = request.resume, None
     while True:
-        child = _Child()
+        child = Child()
         arguments = request.arguments(resume=resume, micro_batch=micro)
-        yield from _follow([*command, *arguments], child, note)
+        yield from (follow or _follow)([*command, *arguments], child, note)
         if child.last.get("event") == "done" and child.code == 0:
             return child.last
         if not _short_of_memory(child):
@@ -119,7 +127,7 @@ def training(
         )
 
 
-def _follow(command: list[str], child: _Child, note: Callable[[str], None]) -> Task[None]:
+def _follow(command: list[str], child: Child, note: Callable[[str], None]) -> Task[None]:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
@@ -130,18 +138,26 @@ def _follow(command: list[str], child: _Child, note: Callable[[str], None]) -> T
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                child.last = json.loads(line)
-                child.batch = child.last.get("micro_batch", child.batch)
-                for text in child.last.get("notes", ()):
-                    note(text)
-                if child.last["event"] == "progress":
-                    yield Progress(child.last["done"], child.last["total"], child.last["message"])
+                step = take(json.loads(line), child, note)
+                if step is not None:
+                    yield step
         except BaseException:
             _stop(process)
             raise
         child.code = process.wait()
         errors.seek(0)
         child.tail = errors.read()[-400:].strip()
+
+
+def take(event: dict[str, Any], child: Child, note: Callable[[str], None]) -> Progress | None:
+    """Take an event of a child in; return its progress, None for other events."""
+    child.last = event
+    child.batch = event.get("micro_batch", child.batch)
+    for text in event.get("notes", ()):
+        note(text)
+    if event["event"] != "progress":
+        return None
+    return Progress(event["done"], event["total"], event["message"])
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -154,12 +170,12 @@ def _stop(process: subprocess.Popen[str]) -> None:
         process.kill()
 
 
-def _short_of_memory(child: _Child) -> bool:
+def _short_of_memory(child: Child) -> bool:
     event = child.last.get("event")
     return event == "memory" or (child.code in _KILLED and child.batch is not None)
 
 
-def _failure(child: _Child) -> DataError | TaskError:
+def _failure(child: Child) -> DataError | TaskError:
     last = child.last
     if last.get("event") == "error":
         said = {key: last[key] for key in ("code", "path", "why", "remedy")}
@@ -172,7 +188,7 @@ def _failure(child: _Child) -> DataError | TaskError:
     )
 
 
-def _memory_error(child: _Child) -> TaskError:
+def _memory_error(child: Child) -> TaskError:
     return TaskError(
         "The memory does not suffice for this training.",
         code="TRAIN-MEMORY",

@@ -23,6 +23,7 @@ import numpy as np
 from napari_cellcls.files import reason, sha256, write_bytes
 from napari_cellcls.learn.classifier import load_classifier, logits_of, prepare_backend
 from napari_cellcls.learn.datasets import store
+from napari_cellcls.learn.detached import alive
 from napari_cellcls.learn.features import Seen
 from napari_cellcls.learn.job import Fitted, job_from, read_weights, write_weights
 from napari_cellcls.learn.reading import open_cells, split_of
@@ -312,6 +313,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--set", action="append", help="key=value in place of the recipe's")
     train.add_argument("--teacher", type=Path, action="append", help="a run to learn from too")
     train.add_argument("--micro-batch", type=int, help="cells computed at once")
+    train.add_argument("--detached", type=Path, help="folder that says whether this lives")
     logits = commands.add_parser("logits", help="score images by fold models")
     logits.add_argument("folder", type=Path)
     logits.add_argument("work", type=Path)
@@ -330,9 +332,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The first signal ends the training after this step, with a checkpoint.
         signal.signal(number, lambda n, _: asked.append(n))
     # Events have stdout for themselves: what a library prints must not be taken for one.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), alive(options.detached) as told_to_stop:
         prepare_backend("auto")
-        return train_command(options, events, lambda: bool(asked))
+        return train_command(options, events, lambda: bool(asked) or told_to_stop())
 
 
 if __name__ == "__main__":
