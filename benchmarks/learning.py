@@ -24,10 +24,10 @@ import numpy as np
 
 from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.segment import find_cells
+from napari_cellcls.embed import describe_cells
 from napari_cellcls.images.collections import find_images, open_image, open_ref
 from napari_cellcls.images.image import Image
 from napari_cellcls.learn.datasets import BLOOD_CLASSES
-from napari_cellcls.learn.descriptors import descriptors
 from napari_cellcls.learn.head import fit_head
 from napari_cellcls.models import registry, runtime
 from napari_cellcls.vocabulary import finish
@@ -85,7 +85,7 @@ def blood(data: Path) -> Iterator[Labeled]:
         yield image, cells, np.where(overlap > WELL_CUT, truth, -1), name
 
 
-def described(source: Iterator[Labeled], cache: Path | None) -> Table:
+def described(source: Iterator[Labeled]) -> Table:
     """Describe every cell that has a class."""
     package = registry.load("blank")
     values, labels, photographs, blocks = [], [], [], (0, 0)
@@ -93,7 +93,7 @@ def described(source: Iterator[Labeled], cache: Path | None) -> Table:
         for image, cells, found, name in source:
             if (found < 0).all():
                 continue
-            made = finish(descriptors(image, cells, package, engine=engine, cache=cache))
+            made = finish(describe_cells(image, cells, package, engine=engine))
             known, blocks = found >= 0, made.blocks
             values.append(made.values[known])
             labels.append(found[known])
@@ -166,11 +166,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, help="folder of descriptors; the user's by default")
     options = parser.parse_args()
-    bccd = described(blood(options.data / "bccd"), options.cache)
+    bccd = described(blood(options.data / "bccd"))
     curve("Blood cells (BCCD)", bccd, (5, 10, 20, 50), per_class=True)
-    chula = described(shapes(options.data / "chula_rbc12"), options.cache)
+    chula = described(shapes(options.data / "chula_rbc12"))
     curve("Twelve shapes (Chula RBC-12)", chula, (60, 120, 300, 600), per_class=False)
 
 

@@ -20,9 +20,9 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
+from napari_cellcls.embed import embed_crops
 from napari_cellcls.models import registry
 from napari_cellcls.models.runtime import open_engine
-from napari_cellcls.predict import embed_crops
 from napari_cellcls.review import queue, space
 
 CHULA = (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 import threading
 import types
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_cellcls.cells.cells import Cells
+from napari_cellcls.embed import describe_cells
 from napari_cellcls.images.image import Channel, Image
 from napari_cellcls.models import runtime
 from napari_cellcls.models.feed import Ahead
 from napari_cellcls.models.head import decide, probabilities
-from napari_cellcls.predict import predict, predict_crops, predict_embeddings
+from napari_cellcls.predict import answer, predict, predict_crops, predict_embeddings
 from napari_cellcls.vocabulary import (
     COLUMNS,
     RGB_ROLES,
@@ -205,8 +207,11 @@ def test_a_backbone_describes_but_does_not_name(tmp_path):
     with runtime.open_engine(package) as engine:
         with pytest.raises(ModelError, match="MODEL-NO-CLASSES"):
             predict_crops(np.zeros((1, SIZE, SIZE, 3)), package, engine)
-        got = finish(predict_embeddings(image, cells, package, engine=engine, batch_size=30))
         crops = expected_crops(image, cells, package)
+        seen = finish(predict_embeddings(image, cells, package, engine=engine))
+        np.testing.assert_allclose(seen, engine.embed(crops), atol=1e-5)  # a photograph is one
+        image = replace(image, is_rgb=False)
+        got = finish(predict_embeddings(image, cells, package, engine=engine, batch_size=30))
         for channel in range(3):
             gray = np.repeat(crops[..., channel : channel + 1], 3, axis=3)
             part = got[:, 16 * channel : 16 * (channel + 1)]
@@ -323,3 +328,68 @@ def test_prediction_loads_no_framework_it_does_not_need():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+TUNED = {"descriptor": "embedding+cell/1", "level": "tuned"}
+
+
+@pytest.fixture
+def tuned(tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLCLS_HOME", str(tmp_path / "home"))
+    sets = {"coverage": 0.9, "limits": [0.3, 0.3], "own": [True, True], "cells": 90, "groups": 20}
+    return make.package(tmp_path / "tuned.cellpkg", **TUNED, sets=sets)
+
+
+def test_a_tuned_head_takes_what_was_measured_too(tuned):
+    image, cells = rgb_image(), square_cells()
+    described = finish(describe_cells(image, cells, tuned))
+    assert described.blocks == (16, 31)
+    made = finish(predict(image, cells, tuned, keep_embeddings=True, cache=True))
+    kernel, bias = tuned.head
+    np.testing.assert_allclose(made.logits, described.values @ kernel + bias, rtol=1e-5, atol=1e-4)
+    assert made.embeddings.shape == (len(cells), 16) and made.engine == ""  # all came from disk
+    again = answer(cells.ids, described, tuned)
+    np.testing.assert_array_equal(again.logits, made.logits)
+    fresh = finish(predict(image, cells, tuned))
+    np.testing.assert_array_equal(fresh.logits, made.logits)
+    assert fresh.engine == "onnxruntime"
+
+
+def test_the_classes_a_cell_could_be_are_told_where_they_are_several(tuned):
+    image, cells = rgb_image(), square_cells()
+    made = finish(predict(image, cells, tuned))
+    open_ = (made.probabilities >= 0.3).all(axis=1)
+    table = made.to_table(cells)
+    assert table["could_be"].tolist() == ["Alpha|Beta" if both else "" for both in open_]
+    assert made.sets.any(axis=1).all()
+
+
+def test_descriptors_of_another_model_are_refused(tuned, package):
+    image, cells = rgb_image(), square_cells()
+    described = finish(describe_cells(image, cells, tuned))
+    same = answer(cells.ids, described, package)  # the same network, a head of embeddings alone
+    np.testing.assert_allclose(
+        same.probabilities, finish(predict(image, cells, package)).probabilities, atol=1e-2
+    )
+    with pytest.raises(ModelError, match="MODEL-DESCRIBED") as caught:
+        answer(cells.ids, replace(described, weights_sha256="f" * 64), tuned)
+    assert "another model" in caught.value.what
+    with pytest.raises(ModelError, match="MODEL-NEEDS-IMAGE"):
+        predict_crops(np.zeros((1, SIZE, SIZE, 3)), tuned, None)
+
+
+def test_cells_unlike_all_that_was_learned_are_flagged(tmp_path):
+    rng = np.random.default_rng(0)
+    plain = make.package(tmp_path / "plain.cellpkg")
+    image, cells = rgb_image(), square_cells()
+    seen = finish(predict_embeddings(image, cells, plain))
+    like = seen[rng.integers(0, len(seen), 60)] * rng.normal(1, 0.02, (60, 16)).astype(np.float32)
+    for shift, wanted in ((0.0, 0), (50.0, len(cells))):
+        reference = {"embeddings": (like + shift).astype(np.float32), "labels": np.zeros(60, int)}
+        package = make.package(tmp_path / f"{shift}.cellpkg", reference=reference)
+        made = finish(predict(image, cells, package))
+        assert made.strangeness.shape == (len(cells),)
+        assert abs(int(made.unfamiliar.sum()) - wanted) <= len(cells) // 10
+        flags = made.to_table(cells)["flags"]
+        assert flags.str.contains("unfamiliar").tolist() == made.unfamiliar.tolist()
+    assert finish(predict(image, cells, plain)).strangeness is None

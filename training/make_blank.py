@@ -1,9 +1,10 @@
 """Build the package ``blank``: EfficientNet-Lite0 features for any classes and any channels.
 
-    python training/make_blank.py WEIGHTS
+    python training/make_blank.py [WEIGHTS]
 
 ``WEIGHTS`` is ``efficientnet_lite0_notop.safetensors`` (ImageNet, Apache-2.0). The test output is
-made by Keras; the ONNX file beside the package by ``napari_cellcls.models.onnx_writer``.
+made by Keras; the ONNX file beside the package by ``napari_cellcls.models.onnx_writer``. Without
+``WEIGHTS`` only the manifest is new: weights and test arrays of the present package stay.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import numpy as np
 from napari_cellcls import files
 from napari_cellcls.models import networks, onnx_writer, places, plan
 from napari_cellcls.models.manifest import Manifest, validate
-from napari_cellcls.models.package import write_package
+from napari_cellcls.models.package import read_package, write_package
 from napari_cellcls.models.tensors import read_tensors
 
 SIZE = 96
 ARCHITECTURE = "efficientnet_lite0"
+# All that hash and ONNX file of the published weights go by.
+PARAMS = {"channels": 3, "size": SIZE}
 # Fixed, so that building twice gives the same bytes.
 PACKAGE_ID = "5a0c3f0e-6b0e-4f53-9a3e-2f1f6f0d9b01"
 
@@ -29,29 +32,39 @@ PACKAGE_ID = "5a0c3f0e-6b0e-4f53-9a3e-2f1f6f0d9b01"
 def main() -> None:
     """Write the package and its ONNX file into the bundled folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path)
+    parser.add_argument("weights", type=Path, nargs="?")
     options = parser.parse_args()
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    weights = read_backbone(options.weights.read_bytes())
-    crops = sample_crops()
-    model = networks.build(ARCHITECTURE, {"size": SIZE})
-    plan.assign(model, weights)
-    embeddings = np.asarray(model.predict(crops, verbose=0), np.float32)
+    target = places.BUNDLED / "blank.cellpkg"
+    if options.weights is None:
+        old = read_package(target)
+        weights, crops, embeddings = old.weights, old.test_input, old.test_output
+    else:
+        weights, crops = read_backbone(options.weights.read_bytes()), sample_crops()
+        embeddings = seen_by_keras(weights, crops)
     package = write_package(
-        places.BUNDLED / "blank.cellpkg",
+        target,
         blank_manifest(),
         weights,
         test_input=crops,
         test_output=embeddings,
+        same_weights=True,
     )
-    onnx = onnx_writer.to_onnx(ARCHITECTURE, {"size": SIZE}, package.weights)
+    onnx = onnx_writer.to_onnx(ARCHITECTURE, PARAMS, package.weights)
     files.write_bytes(places.BUNDLED_ONNX / f"{package.weights_sha256}.onnx", onnx)
     print(package.manifest.label, package.sha256)
 
 
+def seen_by_keras(weights: dict[str, np.ndarray], crops: np.ndarray) -> np.ndarray:
+    """Return the embeddings of crops by the network in Keras, float32."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    model = networks.build(ARCHITECTURE, PARAMS)
+    plan.assign(model, weights)
+    return np.asarray(model.predict(crops, verbose=0), np.float32)
+
+
 def read_backbone(data: bytes) -> dict[str, np.ndarray]:
     """Return the tensors of the published file under the names of our network."""
-    spec = networks.weight_spec(ARCHITECTURE, {"size": SIZE})
+    spec = networks.weight_spec(ARCHITECTURE, PARAMS)
     names = {name.partition(":")[2]: name for name in spec}
     found = read_tensors(data, {path: spec[name] for path, name in names.items()})
     return {name: found[path] for path, name in names.items()}
@@ -80,19 +93,19 @@ def blank_manifest() -> Manifest:
         {
             "schema": "cellpkg/1",
             "name": "blank",
-            "version": "1.0.0",
+            "version": "1.1.0",
             "title": "Blank (EfficientNet-Lite0 features)",
             "description": (
                 "Features of EfficientNet-Lite0 trained on photographs (ImageNet). It has no classes: "
-                "label some cells of your own and fine-tune, and it becomes a classifier. Every "
-                "channel of the image passes on its own as a gray picture, so any number of "
-                "channels will do."
+                "label some cells of your own and fine-tune, and it becomes a classifier. A color "
+                "photograph is seen as it is; of other images every channel passes on its own as a "
+                "gray picture, so any number of channels will do."
             ),
             "package_id": PACKAGE_ID,
-            "architecture": {"id": ARCHITECTURE, "params": {"size": SIZE}},
+            "architecture": {"id": ARCHITECTURE, "params": PARAMS},
             "channel_policy": "each",
-            "crop": {"size": SIZE, "frame": "square", "margin": 0.1},
-            "normalization": {"kind": "percentile", "low": 0.5, "high": 99.8},
+            "crop": {"size": SIZE, "frame": "square", "margin": 0.1, "mask": True},
+            "normalization": {"kind": "background"},
             "cells": "fluorescence",
             "level": "backbone",
             "sample_hint": "rgby-field",

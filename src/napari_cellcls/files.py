@@ -1,10 +1,11 @@
-"""Writing files so that a crash never leaves half of one: temporary name, flush, rename."""
+"""Writing files so that a crash never leaves half of one, and folders that stay bounded."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -48,6 +49,52 @@ def sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _FORGOTTEN_S:
                 path.unlink()
+
+
+def make_room(
+    folder: Path,
+    pattern: str,
+    limit: int,
+    *,
+    need: int = 0,
+    spare: int = 0,
+    parts: tuple[str, ...] = (),
+) -> None:
+    """Delete the files used longest ago until ``need`` more bytes fit, on the disk too.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a cache: everything in it can be made again.
+    pattern : str
+        Which files count.
+    limit : int
+        Bytes they may hold together; the one used last stays, however large, when ``need`` is 0.
+    need : int
+        Bytes about to be written.
+    spare : int
+        Bytes of the disk to leave free beside them, looked at when ``need`` is given.
+    parts : tuple of str, optional
+        Suffixes of files that belong to each and go before it; the first one's time is its time.
+    """
+
+    def used(path: Path) -> float:
+        try:
+            return path.with_suffix(parts[0] if parts else path.suffix).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    files = sorted(folder.glob(pattern), key=used)
+    held = sum(path.stat().st_size for path in files)
+    for path in files if need else files[:-1]:
+        fits = not need or shutil.disk_usage(folder).free > need + spare
+        if held + need <= limit and fits:
+            return
+        held -= path.stat().st_size
+        for suffix in (*parts, path.suffix):
+            # On Windows a file in use stays.
+            with contextlib.suppress(OSError):
+                path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def reason(error: BaseException) -> str:

@@ -1,38 +1,39 @@
-"""Cells to predictions: crops through an engine, the head, calibrated probabilities, classes.
+"""Cells to predictions: descriptors through the head, calibrated probabilities, classes, doubts.
 
-Cutting crops runs ahead in a thread of its own while the engine works. Nothing here knows files,
-layers or windows; a prediction never changes what a person decided.
+Nothing here knows files, layers or windows; a prediction never changes what a person decided.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cellcls.cells.cells import Cells
-from napari_cellcls.images.image import Image
-from napari_cellcls.models.engines.base import Engine
-from napari_cellcls.models.feed import Ahead
-from napari_cellcls.models.head import decide, logits_of, need_classes, probabilities
-from napari_cellcls.models.package import ModelPackage
-from napari_cellcls.models.turns import mean_of_turns
-from napari_cellcls.vocabulary import (
-    COLUMNS,
-    CellsError,
-    ChannelError,
-    ClassScheme,
-    EngineError,
-    Progress,
-    Task,
+from napari_cellcls.embed import (
+    Descriptors,
+    Used,
+    View,
+    describe_view,
+    embed_cells,
+    embed_crops,
 )
+from napari_cellcls.images.image import Image
+from napari_cellcls.models.domain import FAR, domain_of
+from napari_cellcls.models.engines.base import Engine
+from napari_cellcls.models.head import decide, logits_of, need_classes, probabilities, sets_of
+from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.vocabulary import COLUMNS, CellsError, ClassScheme, ModelError, Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from napari_cellcls.images.channels import ChannelMapping
+
+UNFAMILIAR = "unfamiliar"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,13 @@ class Predictions:
     engine, device : str
         "" when there was no cell to predict.
     seconds : float
-        Wall time from the first crop to the last prediction.
+        Wall time from the first crop to the last embedding.
+    strangeness : numpy.ndarray or None
+        ``(N,)`` float32, how far each cell lies from what the model learned from, see
+        :class:`napari_cellcls.models.domain.Domain`; None when its package brings no exemplars.
+    sets : numpy.ndarray or None
+        ``(N, K)`` bool: classes the cell could be, together right as often as the model promises;
+        None when it promises nothing.
     """
 
     ids: np.ndarray
@@ -73,6 +80,8 @@ class Predictions:
     engine: str
     device: str
     seconds: float
+    strangeness: np.ndarray | None = None
+    sets: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -81,12 +90,29 @@ class Predictions:
     @property
     def predicted(self) -> list[str]:
         """Class names per cell, several joined with ``|``, "" when none passes its threshold."""
+        return self._joined(self.assigned)
+
+    @property
+    def could_be(self) -> list[str]:
+        """Classes per cell, joined with ``|``, where the model leaves more than one open; else ""."""
+        if self.sets is None:
+            return [""] * len(self)
+        return self._joined(self.sets & (self.sets.sum(axis=1) > 1)[:, None])
+
+    @property
+    def unfamiliar(self) -> np.ndarray:
+        """Which cells are unlike all that the model learned from, ``(N,)`` bool."""
+        if self.strangeness is None:
+            return np.zeros(len(self), bool)
+        return np.asarray(self.strangeness > FAR)
+
+    def _joined(self, chosen: np.ndarray) -> list[str]:
         names = np.array([*self.scheme.names, ""], dtype=object)
-        count = self.assigned.sum(axis=1)
-        only = np.where(count == 1, self.assigned.argmax(axis=1) if len(names) > 1 else 0, -1)
+        count = chosen.sum(axis=1)
+        only = np.where(count == 1, chosen.argmax(axis=1) if len(names) > 1 else 0, -1)
         found: list[str] = names[only].tolist()
         for row in np.flatnonzero(count > 1):
-            found[row] = COLUMNS.joiner.join(names[:-1][self.assigned[row]])
+            found[row] = COLUMNS.joiner.join(names[:-1][chosen[row]])
         return found
 
     def to_table(self, cells: Cells) -> pd.DataFrame:
@@ -105,16 +131,18 @@ class Predictions:
                 remedy="Classify again after changing the cells.",
             )
         table = cells.table.copy()
-        flags = table.pop(COLUMNS.flags) if COLUMNS.flags in table else ""
+        flags = table.pop(COLUMNS.flags) if COLUMNS.flags in table else [""] * len(table)
         table[COLUMNS.predicted] = self.predicted
         table[COLUMNS.confidence] = self.confidence
+        if self.sets is not None:
+            table[COLUMNS.could_be] = self.could_be
         for i, class_id in enumerate(self.scheme.ids):
             table[COLUMNS.probability_prefix + class_id] = self.probabilities[:, i]
         table[COLUMNS.corrected] = ""
         table[COLUMNS.class_] = table[COLUMNS.predicted]
         table[COLUMNS.annotator] = ""
         table[COLUMNS.model] = f"{self.model} {self.model_sha[:8]}"
-        table[COLUMNS.flags] = flags
+        table[COLUMNS.flags] = _flagged(flags, self.unfamiliar)
         return table
 
 
@@ -127,6 +155,7 @@ def predict(
     engine: Engine | None = None,
     batch_size: int = 256,
     keep_embeddings: bool = False,
+    cache: bool = False,
 ) -> Task[Predictions]:
     """Classify every cell of an image.
 
@@ -142,6 +171,9 @@ def predict(
         Cells per step: progress and cancel come between steps.
     keep_embeddings : bool
         Whether the result holds the embeddings.
+    cache : bool
+        Whether descriptors are taken from the disk and kept there, as for fine-tuning: the second
+        time costs nearly nothing, embeddings are rounded to float16.
 
     Returns
     -------
@@ -159,8 +191,30 @@ def predict(
         When the engine cannot be opened or fails.
     """
     need_classes(package)
-    indices = _indices(image, package, mapping)
-    return _predict(image, cells, package, indices, engine, batch_size, keep_embeddings)
+    view = View.of(image, package, mapping)
+    return _predict(view, cells, engine, batch_size, keep_embeddings, cache)
+
+
+def answer(ids: np.ndarray, descriptors: Descriptors, package: ModelPackage) -> Predictions:
+    """Classify cells that are described already; no engine is needed.
+
+    Parameters
+    ----------
+    ids : numpy.ndarray
+        ``(N,)`` cell ids.
+    descriptors : Descriptors
+        Of these cells, by the network of this package.
+    package : ModelPackage
+
+    Raises
+    ------
+    ModelError
+        ``MODEL-NO-CLASSES``; ``MODEL-DESCRIBED`` when another model described the cells.
+    """
+    started = time.perf_counter()
+    numbers = _columns(descriptors, package)
+    used = Used(seconds=time.perf_counter() - started)
+    return _result(np.asarray(ids), numbers, package, used, keep=True)
 
 
 def predict_embeddings(
@@ -175,10 +229,9 @@ def predict_embeddings(
     """Return the embeddings ``(N, E)`` float32 of every cell, in the order of the cell table.
 
     Works for models without classes. With the policy "each", E is the embedding size times the
-    number of channels, channel after channel. Parameters and errors as in :func:`predict`.
+    number of channels, channel after channel; a color photograph counts as one. Parameters and errors as in :func:`predict`.
     """
-    indices = _indices(image, package, mapping)
-    return _embed_cells(image, cells, package, indices, engine, batch_size, _Used())
+    return embed_cells(View.of(image, package, mapping), cells, engine, batch_size, Used())
 
 
 def predict_crops(
@@ -201,132 +254,68 @@ def predict_crops(
         With ids 1..N.
     """
     need_classes(package)
+    if package.manifest.descriptor != "embedding":
+        raise ModelError(
+            f"{package.manifest.title} cannot judge crops without their image",
+            code="MODEL-NEEDS-IMAGE",
+            path=package.path,
+            why="it measures the shape of each cell in its image, beside what its network sees.",
+            remedy="Give whole images with their cells, for example a project.",
+        )
     started = time.perf_counter()
     embeddings = embed_crops(np.asarray(crops), package, engine)
-    used = _Used(engine.name, engine.device, time.perf_counter() - started)
+    used = Used(engine.name, engine.device, time.perf_counter() - started)
     return _result(np.arange(1, len(crops) + 1), embeddings, package, used, keep_embeddings)
 
 
-def embed_crops(crops: np.ndarray, package: ModelPackage, engine: Engine) -> np.ndarray:
-    """Return embeddings of crops ``(N, Y, X, C)``, following channel policy and turns of the model."""
-    if isinstance(engine, Engine) and engine.weights_sha256 != package.weights_sha256:
-        raise EngineError(
-            "The engine was opened for another model",
-            code="ENGINE-OTHER-MODEL",
-            why=f"{package.manifest.label} has other weights.",
-            remedy="Open an engine for this model.",
-        )
-    if package.manifest.channel_policy == "joint":
-        return mean_of_turns(engine.embed, crops, package.manifest.turns)
-    n, y, x, channels = crops.shape
-    planes = crops.transpose(0, 3, 1, 2).reshape(n * channels, y, x, 1)
-    planes = np.repeat(planes, 3, axis=3)
-    embeddings = mean_of_turns(engine.embed, planes, package.manifest.turns)
-    return embeddings.reshape(n, channels * embeddings.shape[1])
-
-
-@dataclass
-class _Used:
-    """Which engine did the work, for the result."""
-
-    engine: str = ""
-    device: str = ""
-    seconds: float = 0.0
-
-
 def _predict(
-    image: Image,
-    cells: Cells,
-    package: ModelPackage,
-    indices: tuple[int | None, ...],
-    engine: Engine | None,
-    batch_size: int,
-    keep: bool,
+    view: View, cells: Cells, engine: Engine | None, batch_size: int, keep: bool, cache: bool
 ) -> Task[Predictions]:
-    used = _Used()
-    embeddings = yield from _embed_cells(image, cells, package, indices, engine, batch_size, used)
-    return _result(cells.ids, embeddings, package, used, keep)
+    used, package = Used(), view.package
+    if package.manifest.descriptor == "embedding" and not cache:
+        numbers = yield from embed_cells(view, cells, engine, batch_size, used)
+    else:
+        described = yield from describe_view(view, cells, engine, batch_size, used, cache=cache)
+        numbers = _columns(described, package)
+    return _result(cells.ids, numbers, package, used, keep)
 
 
-def _embed_cells(
-    image: Image,
-    cells: Cells,
-    package: ModelPackage,
-    indices: tuple[int | None, ...],
-    engine: Engine | None,
-    batch_size: int,
-    used: _Used,
-) -> Task[np.ndarray]:
-    from napari_cellcls.cells.crops import iter_crops
-
-    total = len(cells)
-    passes = len(indices) if package.manifest.channel_policy == "each" else 1
-    result = np.zeros((total, package.embedding_size * passes), np.float32)
-    if total == 0:
-        return result
-    yield Progress(0, total, f"Opening {package.manifest.title}")
-    started = time.perf_counter()
-    opened = _open(package) if engine is None else engine
-    try:
-        used.engine, used.device = opened.name, opened.device
-        done = 0
-        manifest = package.manifest
-        # A step lasts as long with several looks as with one: cancel must not wait for all of them.
-        step = max(1, batch_size // manifest.turns)
-        cutting = iter_crops(image, cells, manifest.crop, manifest.normalization, indices, step)
-        with Ahead(cutting) as batches:
-            for rows, crops in batches:
-                result[rows] = embed_crops(crops, package, opened)
-                done += len(rows)
-                yield Progress(done, total, "Classifying cells")
-    finally:
-        if engine is None:
-            opened.close()
-    used.seconds = time.perf_counter() - started
-    return result
-
-
-def _open(package: ModelPackage) -> Engine:
-    from napari_cellcls.models.runtime import open_engine
-
-    return open_engine(package)
-
-
-def _indices(
-    image: Image, package: ModelPackage, mapping: ChannelMapping | None
-) -> tuple[int | None, ...]:
-    manifest = package.manifest
-    if not manifest.inputs:
-        return tuple(range(len(image.channels))) if mapping is None else mapping.indices
-    if mapping is None:
-        from napari_cellcls.images.channels import match
-
-        mapping = match(image, manifest.planes)
-    indices = mapping.indices
-    missing = [
-        plane.name
-        for plane, index in zip(manifest.planes, indices)
-        if index is None and not plane.optional
+def _flagged(flags: Iterable[str], unfamiliar: np.ndarray) -> list[str]:
+    """Return the flags of cells with that of the unfamiliar ones added."""
+    return [
+        COLUMNS.joiner.join(filter(None, (str(flag), UNFAMILIAR if new else "")))
+        for flag, new in zip(flags, unfamiliar, strict=True)
     ]
-    if len(indices) != len(manifest.inputs) or missing or all(i is None for i in indices):
-        raise ChannelError(
-            f"{manifest.title} cannot use these channels",
-            code="CHANNEL-MISSING",
-            path=image.path,
-            why=f"missing: {', '.join(missing) or 'all'}; the image has "
-            f"{', '.join(c.name for c in image.channels)}.",
-            remedy="Map the channels by hand, for example --channels nucleus=DAPI.",
+
+
+def _columns(descriptors: Descriptors, package: ModelPackage) -> np.ndarray:
+    """Return the numbers that the head of a model takes, ``(N, D)``."""
+    need_classes(package)
+    assert package.head is not None
+    with_measured = package.manifest.descriptor != "embedding"
+    found = descriptors.values if with_measured else descriptors.embeddings
+    of = descriptors.weights_sha256
+    if found.shape[1] != len(package.head[0]) or of not in ("", package.weights_sha256):
+        raise ModelError(
+            f"The cells were described for another model than {package.manifest.title}",
+            code="MODEL-DESCRIBED",
+            path=package.path,
+            why=f"{found.shape[1]:,} numbers per cell of the network {of[:8] or 'not named'}, the "
+            f"model takes {len(package.head[0]):,} of {package.weights_sha256[:8]}.",
+            remedy="Describe the cells with this model.",
         )
-    return indices
+    return found
 
 
 def _result(
-    ids: np.ndarray, embeddings: np.ndarray, package: ModelPackage, used: _Used, keep: bool
+    ids: np.ndarray, numbers: np.ndarray, package: ModelPackage, used: Used, keep: bool
 ) -> Predictions:
     manifest = package.manifest
-    logits = logits_of(embeddings, package)
+    logits = logits_of(numbers, package)
     values = probabilities(logits, manifest.temperature, manifest.multi_label)
     assigned, confidence = decide(values, manifest.thresholds, manifest.multi_label)
+    embeddings = numbers[:, : package.described_size]
+    domain = domain_of(package)
     return Predictions(
         ids=ids,
         scheme=manifest.scheme,
@@ -340,4 +329,6 @@ def _result(
         engine=used.engine,
         device=used.device,
         seconds=used.seconds,
+        strangeness=None if domain is None else domain.strangeness(embeddings),
+        sets=None if manifest.sets is None else sets_of(values, manifest.sets.limits),
     )

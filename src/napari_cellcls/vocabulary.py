@@ -293,17 +293,19 @@ class Normalization:
 
     Attributes
     ----------
-    kind : {"full_scale", "percentile"}
+    kind : {"full_scale", "percentile", "background"}
         ``full_scale``: divide by the image's value range (255 for 8 bit, 4095 for 12 bit ...).
         ``percentile``: per channel, the ``low``..``high`` percentiles of the whole image map
         to 0..1, clipped; a constant channel becomes zeros.
+        ``background``: what was measured over the background. Color photographs: optical density
+        over the empty glass, 1.5 maps to 1. Others: the 1st..99.8th percentile of a channel.
     low, high : float
-        Percentiles, 0..100.
+        Percentiles, 0..100, of the kind ``percentile``.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    kind: Literal["full_scale", "percentile"] = "full_scale"
+    kind: Literal["full_scale", "percentile", "background"] = "full_scale"
     low: float = 0.5
     high: float = 99.8
 
@@ -332,6 +334,7 @@ class Columns:
     border: str = "border"
     predicted: str = "predicted"
     confidence: str = "confidence"
+    could_be: str = "could_be"
     corrected: str = "corrected"
     class_: str = "class"
     annotator: str = "annotator"

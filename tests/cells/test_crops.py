@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cellcls.cells import crops as crops_module
-from napari_cellcls.cells.crops import channel_limits, cut, iter_crops
+from napari_cellcls.cells.crops import cut, iter_crops
+from napari_cellcls.cells.scaling import channel_limits
 from napari_cellcls.cells.table import cells_from_labels
 from napari_cellcls.images.image import Channel, Image
 from napari_cellcls.vocabulary import CellsError, CropSpec, Normalization

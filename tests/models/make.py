@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_cellcls.cells.descriptor import size_of
 from napari_cellcls.models import networks, onnx_writer
 from napari_cellcls.models.manifest import Manifest, validate
 from napari_cellcls.models.package import ModelPackage, write_package
@@ -71,8 +72,8 @@ def parts(made: Manifest, seed: int = 0) -> dict[str, Any]:
     weights = random_weights(ref.id, ref.params, seed)
     crops = random.random((2, *networks.input_shape(ref.id, ref.params)), dtype=np.float32)
     embeddings = run_onnx(onnx_writer.to_onnx(ref.id, ref.params, weights), crops)
-    passes = len(made.inputs) if made.channel_policy == "each" else 1
-    size, count = embeddings.shape[1] * passes, len(made.classes)
+    size, count = embeddings.shape[1] * made.passes, len(made.classes)
+    size += size_of(len(made.inputs)) if made.descriptor != "embedding" else 0
     head = (random.normal(size=(size, count)), np.zeros(count)) if count else None
     return {"weights": weights, "test_input": crops, "test_output": embeddings, "head": head}
 

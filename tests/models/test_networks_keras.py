@@ -77,7 +77,7 @@ import json
 import keras
 import numpy as np
 from types import SimpleNamespace
-from napari_cellcls import predict
+from napari_cellcls import embed
 from napari_cellcls.models import networks, plan
 from tests.models.make import SMALL, random_weights
 model = networks.build_each("cell_resnet", SMALL, 5)
@@ -87,9 +87,9 @@ plan.assign(network, weights)
 loss = keras.losses.CategoricalCrossentropy(from_logits=True)
 targets = np.eye(2, dtype="f4")[[0, 1, 0, 1]]
 crops = np.random.default_rng(1).random((4, 24, 24, 5), dtype="f4")
-package = SimpleNamespace(manifest=SimpleNamespace(channel_policy="each", turns=1))
+package = SimpleNamespace(manifest=SimpleNamespace(channel_policy="each", turns=1, in_color=False))
 engine = SimpleNamespace(embed=lambda x: forward(network, x))
-used = predict.embed_crops(crops, package, engine)
+used = embed.embed_crops(crops, package, engine)
 trained = forward(model, crops)
 classifier = keras.Model(model.input, keras.layers.Dense(2)(model.output))
 before = plan.collect(network, networks.weight_spec("cell_resnet", SMALL))

@@ -37,7 +37,7 @@ def repack(path, change) -> None:
 @pytest.fixture
 def path(tmp_path):
     make.package(
-        tmp_path / "small.cellpkg", reference={"labels": np.arange(3), "embeddings": np.eye(3)}
+        tmp_path / "small.cellpkg", reference={"labels": np.arange(3), "embeddings": np.eye(3, 16)}
     )
     return tmp_path / "small.cellpkg"
 
@@ -295,3 +295,30 @@ def test_model_onnx_is_carried_and_never_opened(tmp_path):
         **given,
     )
     assert "model.onnx" in read_package(tmp_path / "m.cellpkg").manifest.files
+
+
+def test_exemplars_have_the_size_of_what_the_head_takes(tmp_path):
+    reference = {"embeddings": np.ones((3, 15), np.float32), "labels": np.arange(3)}
+    with pytest.raises(ModelError, match=r"exemplars are \(3, 15\) float32, expected \(n, 16\)"):
+        make.package(tmp_path / "m.cellpkg", reference=reference)
+
+
+def test_a_head_over_measured_numbers_too(tmp_path):
+    package = make.package(tmp_path / "m.cellpkg", descriptor="embedding+cell/1", level="tuned")
+    assert package.head is not None and package.head[0].shape == (16 + 10 + 7 * 3, 2)
+    assert package.described_size == 16
+    with pytest.raises(ModelError, match="MODEL-TENSORS"):
+        given = make.parts(package.manifest)
+        head = (given["head"][0][:16], given["head"][1])
+        write_package(tmp_path / "n.cellpkg", package.manifest, **given | {"head": head})
+
+
+def test_weights_of_another_package_keep_their_hash(tmp_path):
+    small = {k: v for k, v in make.SMALL.items() if k != "embedding"} | {"embedding": 16}
+    made = make.manifest(architecture={"id": "cell_resnet", "params": small})
+    given = make.parts(made)
+    as_given = write_package(tmp_path / "a.cellpkg", made, **given, same_weights=True)
+    completed = write_package(tmp_path / "b.cellpkg", made, **given)
+    assert as_given.manifest.architecture.params == small
+    assert set(completed.manifest.architecture.params) > set(small)
+    assert as_given.weights_sha256 != completed.weights_sha256

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_cellcls.embed import embed_crops
 from napari_cellcls.models import registry, runtime
-from napari_cellcls.predict import embed_crops, predict_embeddings
+from napari_cellcls.predict import predict_embeddings
 from napari_cellcls.vocabulary import finish
 
 pytestmark = pytest.mark.real

@@ -25,9 +25,9 @@ from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.crops import cut
 from napari_cellcls.cells.fluorescence import find_fluorescent_cells
 from napari_cellcls.cells.table import cells_from_labels
+from napari_cellcls.embed import embed_crops
 from napari_cellcls.images.image import Channel, Image
 from napari_cellcls.models import registry, runtime
-from napari_cellcls.predict import embed_crops
 from napari_cellcls.vocabulary import finish
 
 from . import fluorescence, hela

@@ -9,19 +9,19 @@ by window from an image larger than memory gives the same numbers as cutting at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.frames import frames
+from napari_cellcls.cells.scaling import channel_limits, over_background
 from napari_cellcls.images.image import Image
 from napari_cellcls.vocabulary import CellsError, CropSpec, Normalization
 
 _TILE = 1024
 _BAND = 64
-_SAMPLES = 1 << 21
 # Whoever waits for crops can start on a small portion while the others are cut.
 _FIRST = 32
 
@@ -44,7 +44,7 @@ def cut(
     spec : CropSpec
         The frame and its treatment.
     normalization : Normalization
-        How values become 0..1; percentiles are taken from the whole image.
+        How values become 0..1; percentiles and background are those of the whole image.
     mapping_indices : tuple of int or None
         Image channel per input plane; None gives a plane of ``spec.fill``.
     rows : slice or numpy.ndarray, optional
@@ -67,7 +67,8 @@ def cut(
     out = np.empty((len(chosen), spec.size, spec.size, len(mapping_indices)), np.float32)
     if limits is None:
         limits = channel_limits(image, normalization, mapping_indices)
-    for places, crops in _by_window(image, cells, spec, limits, mapping_indices, chosen):
+    source = _Source.of(image, normalization, mapping_indices, limits)
+    for places, crops in _by_window(source, cells, spec, chosen):
         out[places] = crops
     return out
 
@@ -97,11 +98,13 @@ def iter_crops(
     crops : numpy.ndarray
         ``(n, size, size, C)`` float32, equal to ``cut(...)[rows]``.
     """
-    limits = channel_limits(image, normalization, indices)
+    source = _Source.of(
+        image, normalization, indices, channel_limits(image, normalization, indices)
+    )
     every = np.arange(len(cells))
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
     held, enough = 0, min(_FIRST, batch_size)
-    for rows, crops in _by_window(image, cells, spec, limits, indices, every, batch_size):
+    for rows, crops in _by_window(source, cells, spec, every, batch_size):
         if held + len(rows) > batch_size:
             yield _joined(waiting)
             waiting, held = [], 0
@@ -133,56 +136,49 @@ def need_same_size(image: Image, cells: Cells) -> None:
         )
 
 
-def channel_limits(
-    image: Image, normalization: Normalization, indices: tuple[int | None, ...]
-) -> np.ndarray:
-    """Return the values that become 0 and 1.
+@dataclass(frozen=True)
+class _Source:
+    """An image, which of its channels is which input (None: absent), and what becomes 0 and 1.
 
-    Parameters
-    ----------
-    image : Image
-    normalization : Normalization
-    indices : tuple of int or None
-        Channels; None stands for a plane that is not there.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(C, 2)`` float64 black and white per channel. Percentiles of planes with more than
-        about two million pixels are taken from an even grid of that many.
+    ``leveled`` reads a window of the present channels as values over the background, None where
+    pixels are taken as stored.
     """
-    _check_channels(image, indices)
-    if normalization.kind == "full_scale":
-        return np.tile(np.array(image.value_range, np.float64), (len(indices), 1))
-    height, width = image.shape
-    step = max(1, int(np.ceil(np.sqrt(height * width / _SAMPLES))))
-    limits = np.zeros((len(indices), 2))
-    for k, index in enumerate(indices):
-        if index is None:
-            continue
-        values = np.asarray(image.data[index, ::step, ::step], np.float32)
-        values = values[np.isfinite(values)]
-        if values.size:
-            limits[k] = np.percentile(values, [normalization.low, normalization.high])
-    return limits
+
+    image: Image
+    indices: tuple[int | None, ...]
+    limits: np.ndarray
+    leveled: Callable[[tuple[slice, slice]], np.ndarray] | None = None
+
+    @classmethod
+    def of(
+        cls, image: Image, rule: Normalization, indices: tuple[int | None, ...], limits: np.ndarray
+    ) -> _Source:
+        if rule.kind != "background":
+            return cls(image, indices, limits)
+        present = tuple(k for k in indices if k is not None)
+        return cls(image, indices, limits, over_background(image, present))
+
+    def read(self, window: tuple[slice, slice]) -> np.ndarray:
+        """Return the present channels ``(c, y, x)``; neighboring planes in memory are not copied."""
+        if self.leveled is not None:
+            return self.leveled(window)
+        data, wanted = self.image.data, [k for k in self.indices if k is not None]
+        if isinstance(data, np.ndarray) and wanted == list(range(wanted[0], wanted[-1] + 1)):
+            return data[(slice(wanted[0], wanted[-1] + 1), *window)]
+        return self.image.planes(tuple(wanted), window)
 
 
 def _by_window(
-    image: Image,
-    cells: Cells,
-    spec: CropSpec,
-    limits: np.ndarray,
-    indices: tuple[int | None, ...],
-    chosen: np.ndarray,
-    most: int = 1024,
+    source: _Source, cells: Cells, spec: CropSpec, chosen: np.ndarray, most: int = 1024
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield ``(places in chosen, crops)`` of growing size; one window is read at once."""
+    image = source.image
     need_same_size(image, cells)
     place = frames(cells.table.iloc[chosen], spec, image.pixel_size_um)
     ids = cells.ids[chosen]
     in_memory = isinstance(image.data, np.ndarray) and isinstance(cells.labels, np.ndarray)
     y, x = (place[:, :2] + place[:, 2:] / 2).T
-    if in_memory:
+    if in_memory and source.leveled is None:
         # One window, but still in bands: neighbors share memory pages.
         groups = [np.lexsort((x, y // _BAND))] if len(chosen) else []
     else:
@@ -191,7 +187,7 @@ def _by_window(
         groups = np.split(tile, np.flatnonzero(new) + 1) if len(tile) else []
     size = min(_FIRST, most)
     for group in groups:
-        window = _Window.around(image, cells, spec, limits, indices, place[group])
+        window = _Window.around(source, cells, spec, place[group])
         begin = 0
         while begin < len(group):
             part = group[begin : begin + size]
@@ -203,7 +199,7 @@ def _by_window(
 class _Window:
     """The pixels that some frames need, and the rule that makes crops of them.
 
-    ``pixels`` ``(y, x, C)`` are as stored; ``inputs`` says which input of the model each channel
+    ``pixels`` ``(y, x, C)`` are as read; ``inputs`` says which input of the model each channel
     is, the other inputs are absent; ``origin`` is the place of the first pixel in the image.
     """
 
@@ -215,24 +211,17 @@ class _Window:
     limits: np.ndarray
 
     @classmethod
-    def around(
-        cls, image: Image, cells: Cells, spec: CropSpec, limits: np.ndarray,
-        indices: tuple[int | None, ...], place: np.ndarray,
-    ) -> _Window:  # fmt: skip
-        """Read the region all frames need; neighboring planes in memory are not copied."""
-        shape = np.array(image.shape)
+    def around(cls, source: _Source, cells: Cells, spec: CropSpec, place: np.ndarray) -> _Window:
+        """Read the region all frames need."""
+        shape = np.array(source.image.shape)
         low = np.clip(place[:, :2].min(axis=0), 0, shape - 1)
         high = np.clip((place[:, :2] + place[:, 2:]).max(axis=0), low + 1, shape)
         window = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
-        inputs = tuple(k for k, index in enumerate(indices) if index is not None)
-        wanted = [index for index in indices if index is not None]
-        if isinstance(image.data, np.ndarray) and wanted == list(range(wanted[0], wanted[-1] + 1)):
-            planes = image.data[(slice(wanted[0], wanted[-1] + 1), *window)]
-        else:
-            planes = image.planes(tuple(wanted), window)
+        inputs = tuple(k for k, index in enumerate(source.indices) if index is not None)
+        planes = source.read(window)
         labels = np.asarray(cells.labels[window]) if spec.mask else None
         origin = (int(low[0]), int(low[1]))
-        return cls(planes.transpose(1, 2, 0), inputs, labels, origin, spec, limits)
+        return cls(planes.transpose(1, 2, 0), inputs, labels, origin, spec, source.limits)
 
     def cut(self, place: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Cut frames; what is outside the image or belongs to another label is ``fill``."""
@@ -293,15 +282,3 @@ class _Window:
             values = np.nan_to_num(values, nan=0.0)
         clipped: np.ndarray = np.clip(values, 0, 1, out=values)
         return clipped
-
-
-def _check_channels(image: Image, indices: tuple[int | None, ...]) -> None:
-    count = len(image.channels)
-    wrong = [k for k in indices if k is not None and not 0 <= k < count]
-    if wrong:
-        raise CellsError(
-            "A channel to cut does not exist.",
-            code="CELLS-CHANNEL",
-            why=f"channel {wrong[0]} of an image with {count} channels (counted from 0)",
-            remedy="Check which channel is mapped to which input of the model.",
-        )

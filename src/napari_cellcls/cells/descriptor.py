@@ -1,24 +1,22 @@
 """Describes cells by measured numbers: shape in physical units, and intensity over the background.
 
 What a quick head learns from beside the embedding of a network: size and form, which crops of one
-edge length lose, and amounts of stain, which normalization loses. Stained bright-field color is
-measured as optical density over the fitted empty glass; fluorescence over the darkest part of its
-plane, in parts of its bright one. Large images are read window by window.
+edge length lose, and amounts of stain, which normalization loses: values over the background, see
+:mod:`napari_cellcls.cells.scaling`. Large images are read window by window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_cellcls.cells.cells import Cells
-from napari_cellcls.cells.crops import channel_limits, need_same_size
-from napari_cellcls.cells.illumination import fit_background
-from napari_cellcls.cells.overview import overview
+from napari_cellcls.cells.crops import need_same_size
+from napari_cellcls.cells.scaling import over_background
 from napari_cellcls.images.image import Image
-from napari_cellcls.vocabulary import COLUMNS, Normalization
+from napari_cellcls.vocabulary import COLUMNS
 
 SHAPE = (
     "log_area", "log_box_height", "log_box_width", "extent", "log_major_axis", "log_minor_axis",
@@ -26,11 +24,8 @@ SHAPE = (
 )  # fmt: skip
 """Lengths in micrometers, or pixels where the image has no pixel size; natural logarithms."""
 PER_PLANE = ("mean", "sd", "p10", "p50", "p90", "center_minus_rim", "gradient")
-Level = Callable[[np.ndarray, int, int], np.ndarray]
-"""Pixel values ``(C, y, x)`` and the place of the first -> values over the background, float32."""
 _WINDOW = 1024
 _PERCENTILES = (0.1, 0.5, 0.9)
-_BACKGROUND = Normalization("percentile", 1.0, 99.8)
 _CENTER = 0.5
 _TINY = 1e-6
 
@@ -51,7 +46,14 @@ class Described:
     names: tuple[str, ...]
 
 
-def describe(image: Image, cells: Cells) -> Described:
+def size_of(planes: int) -> int:
+    """Return how many numbers a cell has with so many planes."""
+    return len(SHAPE) + planes * len(PER_PLANE)
+
+
+def describe(
+    image: Image, cells: Cells, indices: tuple[int | None, ...] | None = None
+) -> Described:
     """Measure every cell of an image.
 
     Parameters
@@ -60,6 +62,9 @@ def describe(image: Image, cells: Cells) -> Described:
         ``(C, Y, X)``.
     cells : Cells
         Found in it; labels ``(Y, X)``.
+    indices : tuple of int or None, optional
+        Channels to measure, in this order, all by default; None stands for a plane that is not
+        there and reads 0.
 
     Returns
     -------
@@ -71,41 +76,32 @@ def describe(image: Image, cells: Cells) -> Described:
     CellsError
         ``CELLS-SIZE`` when labels and image differ in size.
     """
-    need_same_size(image, cells)
-    names = SHAPE + tuple(f"{c.name}_{n}" for c in image.channels for n in PER_PLANE)
+    chosen = tuple(range(len(image.channels))) if indices is None else indices
+    planes = ("absent" if k is None else image.channels[k].name for k in chosen)
+    names = SHAPE + tuple(f"{plane}_{name}" for plane in planes for name in PER_PLANE)
     out = np.zeros((len(cells), len(names)), np.float32)
-    level, scale = leveling(image), image.pixel_size_um or (1.0, 1.0)
+    for rows, values in iter_described(image, cells, chosen):
+        out[rows] = values
+    return Described(out, names)
+
+
+def iter_described(
+    image: Image, cells: Cells, indices: tuple[int | None, ...]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the numbers of cells near each other: rows ``(n,)`` and values ``(n, F)``, every row once."""
+    need_same_size(image, cells)
+    scale = image.pixel_size_um or (1.0, 1.0)
     boxes = cells.table[list(COLUMNS.bbox)].to_numpy(np.int64)
+    read = over_background(image, indices) if len(boxes) else None
     for rows in _windows(boxes):
+        assert read is not None
         # One pixel more, so that a slope at the edge of a cell is that of the whole image.
         y0, x0 = (int(v) for v in np.maximum(boxes[rows, :2].min(axis=0) - 1, 0))
         y1, x1 = (int(v) for v in np.minimum(boxes[rows, 2:].max(axis=0) + 1, image.shape))
         region = (slice(y0, y1), slice(x0, x1))
-        planes = level(image.planes(tuple(range(len(image.channels))), region), y0, x0)
         local = boxes[rows] - (y0, x0, y0, x0)
         pixels = _Pixels.of(np.asarray(cells.labels[region]), cells.ids[rows], local)
-        out[rows] = np.hstack([_shape(pixels, local, scale), _intensity(pixels, planes)])
-    return Described(out, names)
-
-
-def leveling(image: Image) -> Level:
-    """Return what turns pixel values of an image into values over its background.
-
-    Color photographs: optical density over the empty glass. Others: the 1st percentile of a
-    channel is 0, the 99.8th is 1, not clipped.
-    """
-    channels = tuple(range(len(image.channels)))
-    if image.is_rgb:
-        low, high = image.value_range
-        factor = np.float32(255 / (high - low))
-        sight = (overview(image, channels) - low) * factor
-        glass = fit_background(sight, image.shape)
-        return lambda planes, y, x: glass.density((planes - np.float32(low)) * factor, y, x)
-    limits = channel_limits(image, _BACKGROUND, channels).astype(np.float32)[:, :, None, None]
-    spread = np.maximum(limits[:, 1] - limits[:, 0], _TINY)
-    return lambda planes, y, x: np.asarray(
-        (planes.astype(np.float32) - limits[:, 0]) / spread, np.float32
-    )
+        yield rows, np.hstack([_shape(pixels, local, scale), _intensity(pixels, read(region))])
 
 
 def _windows(boxes: np.ndarray) -> Iterator[np.ndarray]:

@@ -19,6 +19,7 @@ _LEVELS = {
     "released": "evaluated on real data",
     "starter": "starter: no claim on real images",
     "backbone": "no classes yet: for classes of your own",
+    "tuned": "fine-tuned on labels of a project",
 }
 
 

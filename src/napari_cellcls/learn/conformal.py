@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_cellcls.models.head import sets_of
+from napari_cellcls.models.manifest import SetsEntry
 from napari_cellcls.vocabulary import DataError
 
 _ENOUGH = 50
@@ -48,11 +50,18 @@ class SetRule:
         probabilities : numpy.ndarray
             ``(N, K)``.
         """
-        p = np.asarray(probabilities, np.float64)
-        found = p >= self.limits
-        if len(p):
-            found[np.arange(len(p)), p.argmax(axis=1)] = True
-        return np.asarray(found)
+        return sets_of(probabilities, self.limits)
+
+    @property
+    def entry(self) -> SetsEntry:
+        """What a model package stores of it."""
+        return SetsEntry(
+            coverage=self.coverage,
+            limits=tuple(float(v) for v in self.limits),
+            own=tuple(bool(v) for v in self.own),
+            cells=self.cells,
+            groups=self.groups,
+        )
 
 
 def groups_needed(coverage: float) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_cellcls.cells.descriptor import size_of
 from napari_cellcls.models import networks
 from napari_cellcls.models.manifest import Manifest, MetricValue
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, CropSpec, Normalization
@@ -17,6 +18,7 @@ _LEVELS = {
     "released": "Trained and evaluated on real images.",
     "starter": "Starter model trained on simulated images: no claim of accuracy on real images.",
     "backbone": "Backbone without classes: label some cells, then fine-tune to get a classifier.",
+    "tuned": "Fine-tuned on labels of a project: its numbers are those of that project.",
 }
 
 
@@ -46,11 +48,13 @@ def facts(manifest: Manifest, size_bytes: int | None = None) -> list[tuple[str, 
     """Return the facts of the card as ``(name, text)`` pairs, in reading order."""
     ref = manifest.architecture
     total, _ = networks.parameter_count(ref.id, ref.params)
-    passes = max(len(manifest.inputs), 1) if manifest.channel_policy == "each" else 1
-    embedding = networks.embedding_size(ref.id, ref.params)
-    total += len(manifest.classes) * (embedding * passes + 1)
+    passes = manifest.passes
+    described = networks.embedding_size(ref.id, ref.params) * passes
+    if manifest.descriptor != "embedding":
+        described += size_of(len(manifest.inputs))
+    total += len(manifest.classes) * (described + 1)
     operations = networks.operations(ref.id, ref.params) * passes * manifest.turns
-    operations += len(manifest.classes) * embedding * passes
+    operations += len(manifest.classes) * described
     per = (
         "channel and cell" if manifest.channel_policy == "each" and not manifest.inputs else "cell"
     )
@@ -65,6 +69,8 @@ def facts(manifest: Manifest, size_bytes: int | None = None) -> list[tuple[str, 
     ]
     if manifest.turns > 1:
         rows.append(("Looks", f"{manifest.turns} quarter turns of each cell, averaged"))
+    if manifest.descriptor != "embedding":
+        rows.append(("Measured numbers", "shape and intensity of each cell, beside what is seen"))
     if size_bytes is not None:
         rows.insert(3, ("File", f"{size_bytes / 1e6:.1f} MB"))
     if manifest.pixel_size_um is not None:
@@ -75,6 +81,9 @@ def facts(manifest: Manifest, size_bytes: int | None = None) -> list[tuple[str, 
     if manifest.thresholds is not None:
         pairs = zip(manifest.classes, manifest.thresholds, strict=True)
         rows.append(("Thresholds", ", ".join(f"{c.name} {t:.2f}" for c, t in pairs)))
+    if manifest.sets is not None:
+        promise = f"hold the right class for {manifest.sets.coverage:.0%} of cells"
+        rows.append(("Sets of classes", f"{promise}, from {manifest.sets.groups} groups"))
     return rows
 
 
@@ -132,7 +141,9 @@ def crop_in_words(crop: CropSpec, rule: Normalization) -> str:
         extents += [f"{crop.extent_px:g} image pixels"] if crop.extent_px is not None else []
         frame = f"a window of {' or '.join(extents)} around the cell, resampled to {size}"
     outside = f"; outside the cell everything is set to {crop.fill:g}" if crop.mask else ""
-    if rule.kind == "full_scale":
+    if rule.kind == "background":
+        values = "optical density over the empty glass, or signal over the background"
+    elif rule.kind == "full_scale":
         values = "values divided by the full scale of the image"
     else:
         values = f"values between the {rule.low:g} and {rule.high:g} percentiles of the image"
@@ -226,7 +237,8 @@ def _inputs(manifest: Manifest) -> str:
     if not manifest.inputs:
         return "any number of channels, each on its own"
     planes = [p.name + (" (may be absent)" if p.optional else "") for p in manifest.planes]
-    each = ", each on its own" if manifest.channel_policy == "each" else ""
+    alone = manifest.channel_policy == "each" and not manifest.in_color
+    each = ", each on its own" if alone else ""
     return ", ".join(planes) + each
 
 

@@ -14,6 +14,8 @@ import numpy as np
 from napari_cellcls.models.package import ModelPackage
 
 NEIGHBORS = 5
+FAR = 1.5
+"""Strangeness from which on a cell is called unfamiliar."""
 _USUAL = 0.95
 _DIRECTIONS = 64
 _BLOCK = 4096
@@ -66,9 +68,11 @@ class Domain:
 
 def domain_of(package: ModelPackage) -> Domain | None:
     """Return what a model has seen; None when its package brings no exemplars."""
-    if package.reference is None:
+    exemplars = (package.reference or {}).get("embeddings")
+    if exemplars is None:
         return None
-    return domain_from(package.reference["embeddings"])
+    # Measured numbers of a fine-tuned model come after the embedding: its classes know them.
+    return domain_from(exemplars[:, : package.described_size])
 
 
 def domain_from(exemplars: np.ndarray) -> Domain | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from napari_cellcls.models.package import ModelPackage
@@ -78,3 +80,24 @@ def decide(
     lowest = np.where(assigned, values, 1.0).min(axis=1, initial=1.0)
     none = 1.0 - values.max(axis=1, initial=0.0)
     return assigned, np.where(assigned.any(axis=1), lowest, none).astype(np.float32)
+
+
+def sets_of(values: np.ndarray, limits: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return the classes each cell could be; the most probable one is always among them.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Probabilities ``(N, K)``.
+    limits : sequence of float
+        ``(K,)``: a class belongs to the set when its probability is at least this.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(N, K)`` bool.
+    """
+    found = np.asarray(values, np.float64) >= np.asarray(limits, np.float64)
+    if len(found):
+        found[np.arange(len(found)), values.argmax(axis=1)] = True
+    return np.asarray(found)

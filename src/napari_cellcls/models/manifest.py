@@ -23,6 +23,7 @@ from pydantic import (
 from napari_cellcls.models import networks
 from napari_cellcls.models.tensors import unique_keys
 from napari_cellcls.vocabulary import (
+    RGB_ROLES,
     CellClass,
     ChannelRole,
     ClassScheme,
@@ -124,6 +125,20 @@ class Provenance(_Part):
     extra: Annotated[dict[str, JsonValue], Field(max_length=64)] = {}
 
 
+class SetsEntry(_Part):
+    """When a class belongs to the set of a cell that holds the right one as often as promised.
+
+    A class is in the set when its probability reaches its limit; ``own`` says for which classes
+    the promise holds by itself; ``cells`` and ``groups`` count what the limits were taken from.
+    """
+
+    coverage: Annotated[float, Field(ge=0.5, le=0.999)]
+    limits: Annotated[tuple[_Fraction, ...], Field(max_length=1000)]
+    own: Annotated[tuple[bool, ...], Field(max_length=1000)]
+    cells: Annotated[int, Field(ge=0)] = 0
+    groups: Annotated[int, Field(ge=0)] = 0
+
+
 class FileEntry(_Part):
     """Hash and size of one member of the package."""
 
@@ -159,14 +174,16 @@ class Manifest(_Part):
     inputs: Annotated[tuple[InputEntry, ...], Field(max_length=16)] = ()
     channel_policy: Literal["joint", "each"] = "joint"
     turns: Literal[1, 4] = 1
+    descriptor: Literal["embedding", "embedding+cell/1"] = "embedding"
     crop: CropSpec
     normalization: Normalization = Normalization()
     pixel_size_um: tuple[_Finite, _Finite] | None = None
     cells: Literal["smear", "blood", "fluorescence", "whole"] = "fluorescence"
     temperature: Annotated[float, Field(gt=0.01, lt=100)] = 1.0
     thresholds: Annotated[tuple[_Fraction, ...], Field(max_length=1000)] | None = None
+    sets: SetsEntry | None = None
     metrics: Metrics = Metrics()
-    level: Literal["released", "starter", "backbone"] = "released"
+    level: Literal["released", "starter", "backbone", "tuned"] = "released"
     sample_hint: Annotated[str, StringConstraints(max_length=200)] = ""
     provenance: Provenance = Provenance()
     license: _Line
@@ -214,6 +231,14 @@ class Manifest(_Part):
             raise ValueError("class names must differ and hold no '|' (it joins several classes)")
         if self.thresholds is not None and len(self.thresholds) != len(self.classes):
             raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
+        if self.sets is not None and self.multi_label:
+            raise ValueError("sets of classes are for models with one class per cell")
+        if self.sets is not None and not (
+            len(self.sets.limits) == len(self.sets.own) == len(self.classes)
+        ):
+            raise ValueError(
+                f"{len(self.sets.limits)} limits of sets for {len(self.classes)} classes"
+            )
         if self.classes and not self.inputs:
             raise ValueError("a model with classes must name its inputs")
         return self
@@ -228,6 +253,17 @@ class Manifest(_Part):
     def planes(self) -> tuple[InputPlane, ...]:
         """The planes expected, in order; empty: any number."""
         return tuple(InputPlane(i.role, i.name, i.optional) for i in self.inputs)
+
+    @property
+    def in_color(self) -> bool:
+        """Whether the network sees the planes as one color photograph although they could be any."""
+        return self.channel_policy == "each" and tuple(i.role for i in self.inputs) == RGB_ROLES
+
+    @property
+    def passes(self) -> int:
+        """Passes through the network per cell, each giving an embedding; 1 when the inputs are open."""
+        each = self.channel_policy == "each" and not self.in_color
+        return max(len(self.inputs), 1) if each else 1
 
     @property
     def label(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from napari_cellcls import files
+from napari_cellcls.cells.descriptor import size_of
 from napari_cellcls.models import describe, networks
 from napari_cellcls.models.archive import Archive, write_archive
 from napari_cellcls.models.manifest import MAX_MANIFEST, FileEntry, Manifest, parse
@@ -58,8 +59,8 @@ class ModelPackage:
     weights : dict of str to numpy.ndarray
         Network tensors named ``0007:<layer>/<variable>``, float32.
     head : tuple of numpy.ndarray or None
-        ``kernel (E, K)`` and ``bias (K,)`` float32; None for a backbone without classes. E counts
-        the embeddings of all channels when the policy is "each".
+        ``kernel (D, K)`` and ``bias (K,)`` float32; None for a backbone without classes. D counts
+        the embeddings of all passes and, where the manifest says so, the measured numbers.
     reference : dict of str to numpy.ndarray or None
         Class exemplars for fine-tuning and for noticing foreign images.
     test_input, test_output : numpy.ndarray
@@ -87,6 +88,11 @@ class ModelPackage:
     def embedding_size(self) -> int:
         """Length of the embedding of one pass through the network."""
         return int(self.test_output.shape[1])
+
+    @property
+    def described_size(self) -> int:
+        """Length of the embedding of a cell, all passes together; that of one when inputs are open."""
+        return self.embedding_size * self.manifest.passes
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -126,6 +132,7 @@ def write_package(
     head: Head | None = None,
     reference: Mapping[str, np.ndarray] | None = None,
     onnx: bytes | None = None,
+    same_weights: bool = False,
 ) -> ModelPackage:
     """Write a package atomically, after reading it back with every check.
 
@@ -145,6 +152,9 @@ def write_package(
         Arrays of plain numbers.
     onnx : bytes, optional
         The network for bioimage.io readers; this program never opens it.
+    same_weights : bool
+        The weights, and the network's parameters in the manifest, are those of another package:
+        parameters are not completed, so that their hash stays and with it all that is kept by it.
 
     Returns
     -------
@@ -152,7 +162,7 @@ def write_package(
         As read back from the file.
     """
     ref = manifest.architecture
-    params = networks.full_params(ref.id, ref.params)
+    params = ref.params if same_weights else networks.full_params(ref.id, ref.params)
     members: dict[str, bytes] = {
         WEIGHTS: write_tensors(_float32(weights), weights_metadata(ref.id, params)),
         TEST_INPUT: write_npy(np.asarray(test_input, np.float32)),
@@ -224,7 +234,7 @@ def _read(data: bytes, path: Path) -> ModelPackage:
         # With the parameters as written: an architecture may have got a new one since.
         weights=read_tensors(members[WEIGHTS], spec, weights_metadata(ref.id, ref.params)),
         head=_head(manifest, members),
-        reference=_reference(members, path),
+        reference=_reference(manifest, members, path),
         test_input=test_input,
         test_output=test_output,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -277,16 +287,22 @@ def _test_arrays(manifest: Manifest, members: Mapping[str, bytes]) -> tuple[np.n
 def _head(manifest: Manifest, members: Mapping[str, bytes]) -> Head | None:
     if HEAD not in members:
         return None
-    ref = manifest.architecture
-    passes = len(manifest.inputs) if manifest.channel_policy == "each" else 1
-    size = networks.embedding_size(ref.id, ref.params) * passes
+    size = _descriptor_size(manifest)
     count = len(manifest.classes)
     spec = {"kernel": ((size, count), "float32"), "bias": ((count,), "float32")}
     head = read_tensors(members[HEAD], spec, name=HEAD)
     return head["kernel"], head["bias"]
 
 
-def _reference(members: Mapping[str, bytes], path: Path) -> dict[str, np.ndarray] | None:
+def _descriptor_size(manifest: Manifest) -> int:
+    ref = manifest.architecture
+    size = networks.embedding_size(ref.id, ref.params) * manifest.passes
+    return size + (size_of(len(manifest.inputs)) if manifest.descriptor != "embedding" else 0)
+
+
+def _reference(
+    manifest: Manifest, members: Mapping[str, bytes], path: Path
+) -> dict[str, np.ndarray] | None:
     if REFERENCE not in members:
         return None
     archive = Archive(members[REFERENCE], path)
@@ -297,7 +313,20 @@ def _reference(members: Mapping[str, bytes], path: Path) -> dict[str, np.ndarray
         content = archive.read(name, left)
         left -= len(content)
         arrays[name.removesuffix(".npy")] = read_npy(content, name=f"{REFERENCE}/{name}")
+    _check_exemplars(manifest, arrays)
     return arrays
+
+
+def _check_exemplars(manifest: Manifest, arrays: Mapping[str, np.ndarray]) -> None:
+    found = arrays.get("embeddings")
+    if found is None:
+        return
+    size = _descriptor_size(manifest)
+    fits = found.ndim == 2 and (found.shape[1] == size or not manifest.inputs)
+    if not fits or found.dtype.kind != "f":
+        raise _files_error(
+            f"its exemplars are {found.shape} {found.dtype}, expected (n, {size}) real numbers"
+        )
 
 
 def _float32(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -31,7 +31,7 @@ METHOD_TEXTS: dict[Method, tuple[str, str]] = {
     "whole": ("Whole image", "The image is one ready cell, cut out already"),
 }
 ENGINE_TEXTS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "tensorflow": "TensorFlow"}
-_LEVEL_ORDER = {"released": 0, "starter": 1, "backbone": 2}
+_LEVEL_ORDER = {"released": 0, "tuned": 1, "starter": 2, "backbone": 3}
 
 
 def default_method(image: Image) -> Method:

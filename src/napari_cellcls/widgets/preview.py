@@ -86,7 +86,7 @@ class Lens:
     manifest : Manifest
     mapping : ChannelMapping
     limits : numpy.ndarray
-        ``(C, 2)``, see ``cells.crops.channel_limits``: percentiles of the whole image may take a
+        ``(C, 2)``, see ``cells.scaling.channel_limits``: percentiles of the whole image may take a
         tenth of a second, which is too long for every cell the cursor passes.
     """
 
@@ -111,7 +111,7 @@ def lens_of(session: Session) -> Callable[[], Task[Lens]]:
         raise ValueError(can_look(session))
 
     def task() -> Task[Lens]:
-        from napari_cellcls.cells.crops import channel_limits
+        from napari_cellcls.cells.scaling import channel_limits
 
         yield Progress(0, 1, "Measuring the image")
         limits = channel_limits(image, manifest.normalization, mapping.indices)

@@ -21,6 +21,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from napari_cellcls import files
 from napari_cellcls.files import atomic_path, sweep
 from napari_cellcls.learn.datasets import decode, tables
 from napari_cellcls.learn.datasets.cellset import Fault, InputSpec, digest
@@ -122,16 +123,9 @@ def make_room(cache: Path, need: int, limit: int = LIMIT_BYTES) -> None:
     DataError
         ``DATA-SPACE``.
     """
-    sets = sorted(cache.glob("crops-*.npy"), key=lambda p: _used(p.with_suffix(".npz")))
-    held = sum(p.stat().st_size for p in sets)
-    for path in sets:
-        if held + need <= limit and shutil.disk_usage(cache).free > need + _SPARE_BYTES:
-            break
-        held -= path.stat().st_size
-        # The index goes first: crops without it count as unfinished. On Windows a set in use stays.
-        for part in (path.with_suffix(".npz"), path.with_suffix(".near.npz"), path):
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+    # The index goes first: crops without it count as unfinished.
+    parts = (".npz", ".near.npz")
+    files.make_room(cache, "crops-*.npy", limit, need=need, spare=_SPARE_BYTES, parts=parts)
     free = shutil.disk_usage(cache).free
     if free < need + _SPARE_BYTES:
         raise DataError(
@@ -234,13 +228,6 @@ def _open(path: Path, index: Path, listing: Listing) -> Decoded:
         Fault(str(codes[i]), listing.entries[i].name, str(why[i])) for i in np.flatnonzero(~good)
     )
     return Decoded(np.asanyarray(images), good, digests, sizes, faults, path)
-
-
-def _used(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _key(listing: Listing, spec: InputSpec) -> str:

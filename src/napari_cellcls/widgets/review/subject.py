@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from napari_cellcls.cells.cells import Cells
-from napari_cellcls.cells.crops import channel_limits
 from napari_cellcls.cells.identity import image_id, image_id_of_array
+from napari_cellcls.cells.scaling import channel_limits
 from napari_cellcls.review.masks import anchor_of
 from napari_cellcls.review.order import Ranker
 from napari_cellcls.review.sheet import Plane, Sheet
