@@ -90,3 +90,74 @@ def other_image(path: Path, name: str) -> ProjectError:
         why="its content is another one.",
         remedy="Choose the right file, or add this one as a new image.",
     )
+
+
+def unreadable_versions(path: Path, why: str) -> ProjectError:
+    """Say that the list of versions is damaged."""
+    return ProjectError(
+        "Which model the project uses cannot be read.",
+        code="PROJECT-VERSIONS",
+        path=path,
+        why=why,
+        remedy="Bring current.json back from a copy of the folder; or move it away to start from the "
+        "released model again (the versions beside it stay).",
+    )
+
+
+def version_gone(label: str, path: Path, why: str) -> ProjectError:
+    """Say that the version in use cannot be used."""
+    return ProjectError(
+        f"The model in use, {label}, is not there as it was.",
+        code="PROJECT-VERSIONS",
+        path=path,
+        why=why,
+        remedy="Bring the file back from a copy of the folder, or go back to another version: "
+        "cellcls models rollback PROJECT.",
+    )
+
+
+def versions_busy(folder: Path, holder: str) -> ProjectError:
+    """Say that another program is changing the model in use."""
+    return ProjectError(
+        "The model in use is being changed by another program.",
+        code="PROJECT-VERSIONS",
+        path=folder,
+        why=f"{holder} has it.",
+        remedy="Try again in a moment.",
+    )
+
+
+def no_version(wanted: str, known: list[str], fitting: int) -> ProjectError:
+    """Say that the project has no such version, or several."""
+    several = fitting > 1
+    return ProjectError(
+        f"The project has {'several versions' if several else 'no version'} {wanted!r}.",
+        code="PROJECT-VERSION",
+        why=f"there are {', '.join(known) or 'none'}.",
+        remedy="Name one by the beginning of its SHA-256: cellcls models history PROJECT shows it."
+        if several
+        else "See them with: cellcls models history PROJECT.",
+    )
+
+
+def unusable_version(label: str, path: Path, why: str) -> ProjectError:
+    """Say that a version is damaged."""
+    return ProjectError(
+        f"The version {label} cannot be used.",
+        code="PROJECT-VERSION",
+        path=path,
+        why=why,
+        remedy="Choose another version; the model in use stays.",
+    )
+
+
+def nothing_before(label: str) -> ProjectError:
+    """Say that there is nothing to go back to."""
+    return ProjectError(
+        "There is no version to go back to.",
+        code="PROJECT-VERSION",
+        why=f"{label} is the only one that was in use."
+        if label
+        else "the project uses the released model it started from.",
+        remedy="See all versions with: cellcls models history PROJECT.",
+    )
