@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from napari_cellcls.review.desk import Desk
 from napari_cellcls.review.events import Flag
+from napari_cellcls.review.known import known_cells
 from napari_cellcls.review.sheet import Plane, Sheet
 from napari_cellcls.review.state import ClassState
 from napari_cellcls.vocabulary import CellsError, ClassScheme, finish
 from napari_cellcls.widgets.review import picture
 from napari_cellcls.widgets.review.classes import progress_words
 from napari_cellcls.widgets.review.rendering import cell_words, chances, impossible
-from napari_cellcls.widgets.review.subject import Wanted, known_cells, prepare
+from napari_cellcls.widgets.review.subject import Wanted, prepare
 from tests.review.make import new_journal, reopen
 
 from .fakes import cells_of, predictions_of, rgb_image, squares

@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.identity import image_id, image_id_of_array
 from napari_cellcls.cells.scaling import channel_limits
-from napari_cellcls.review.masks import anchor_of
+from napari_cellcls.review.known import known_cells
 from napari_cellcls.review.order import Ranker
 from napari_cellcls.review.sheet import Plane, Sheet
 from napari_cellcls.review.state import ClassState
-from napari_cellcls.vocabulary import COLUMNS, CellsError, ImageError, Normalization, Progress, Task
+from napari_cellcls.vocabulary import ImageError, Normalization, Progress, Task
 from napari_cellcls.widgets.review.picture import Strokes, raster
 
 if TYPE_CHECKING:
@@ -101,50 +100,6 @@ def prepare(wanted: Wanted, state: State | None, before: Subject | None = None) 
             image, Normalization("percentile", 0.5, 99.8), tuple(range(len(image.channels)))
         )
     return Subject(wanted.image, image, sheet, ranker, strokes, limits)
-
-
-def known_cells(
-    state: State | None, plane: Plane, shape: tuple[int, int]
-) -> tuple[Cells, list[str]]:
-    """Return the cells of a plane that people decided about, from their stored masks, and their ids.
-
-    Where masks overlap (several segmentations) the later one is drawn on top.
-
-    Raises
-    ------
-    CellsError
-        ``REVIEW-NOCELLS`` when there are none.
-    """
-    found = []
-    for cell_id in state.cells if state is not None else ():
-        assert state is not None
-        anchor = anchor_of(state, cell_id)
-        if anchor is None or anchor.image_id != plane.image_id:
-            continue
-        inside = anchor.bbox[2] <= shape[0] and anchor.bbox[3] <= shape[1]
-        if inside and (anchor.scene, anchor.t, anchor.z) == (plane.scene, plane.t, plane.z):
-            found.append((cell_id, anchor))
-    if not found:
-        raise CellsError(
-            "No cells of this image are known.",
-            code="REVIEW-NOCELLS",
-            path=plane.path,
-            why="nothing was decided about it in this project, and no cells were found in it.",
-            remedy="Open Plugins > Cell Classifier > Classify cells, and find the cells first.",
-        )
-    labels = np.zeros(shape, np.int32)
-    rows = []
-    for label, (_, one) in enumerate(found, start=1):
-        y0, x0, y1, x1 = one.bbox
-        labels[y0:y1, x0:x1][one.pixels()] = label
-        rows.append((label, one.y, one.x, one.area_px, one.area_um2, *one.bbox, ""))
-    columns = [
-        COLUMNS.label, COLUMNS.y, COLUMNS.x, COLUMNS.area_px, COLUMNS.area_um2, *COLUMNS.bbox,
-        COLUMNS.flags,
-    ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns)
-    table[COLUMNS.area_um2] = table[COLUMNS.area_um2].astype(float)
-    return Cells(labels, table, "cells of the project"), [cell_id for cell_id, _ in found]
 
 
 def _known_points(before: Subject | None, sheet: Sheet) -> np.ndarray | None:
