@@ -358,8 +358,27 @@ def test_a_backbone_writes_embeddings_and_refuses_classes(
     assert classify(out, str(path), image, "--labels", tmp_path / "in") == 4
     assert "give --embeddings" in capsys.readouterr().err
     assert classify(out, str(path), image, "--labels", tmp_path / "in", "--embeddings") == 0
-    assert pd.read_parquet(out / "f.embeddings.parquet").shape == (3, 1 + 3 * 16)
+    assert pd.read_parquet(out / "f.embeddings.parquet").shape == (3, 1 + 16)
     assert summary(out)["images"][0]["without_class"] == 3
+
+
+def test_a_fine_tuned_model_works_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tuned.cellpkg"
+    sets = {"coverage": 0.9, "limits": [0, 0], "own": [True, True], "cells": 90, "groups": 20}
+    make.package(path, descriptor="embedding+cell/1", level="tuned", sets=sets)
+    image, out = smear(tmp_path / "in" / "f.png"), tmp_path / "out"
+    assert classify(out, str(path), image, "--labels", tmp_path / "in", "--embeddings") == 0
+    table = pd.read_csv(out / "f.cells.csv")
+    assert table["could_be"].tolist() == ["Alpha|Beta"] * 3 and (table["p_alpha"] > 0).all()
+    assert pd.read_parquet(out / "f.embeddings.parquet").shape == (3, 17)
+    assert cli.main(["models", "show", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "fine-tuned on labels of a project" in said and "shape and intensity" in said
+    assert "90% of cells" in said
+    assert cli.main(["evaluate", str(path), "--data", str(tmp_path / "in")]) == 4
+    assert "cannot judge crops without their image" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt" or not os.getuid(), reason="needs a user without all rights")

@@ -24,7 +24,14 @@ from napari_cellcls.embed import (
 from napari_cellcls.images.image import Image
 from napari_cellcls.models.domain import FAR, domain_of
 from napari_cellcls.models.engines.base import Engine
-from napari_cellcls.models.head import decide, logits_of, need_classes, probabilities, sets_of
+from napari_cellcls.models.head import (
+    decide,
+    logits_of,
+    need_classes,
+    need_no_image,
+    probabilities,
+    sets_of,
+)
 from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.vocabulary import COLUMNS, CellsError, ClassScheme, ModelError, Task
 
@@ -254,14 +261,7 @@ def predict_crops(
         With ids 1..N.
     """
     need_classes(package)
-    if package.manifest.descriptor != "embedding":
-        raise ModelError(
-            f"{package.manifest.title} cannot judge crops without their image",
-            code="MODEL-NEEDS-IMAGE",
-            path=package.path,
-            why="it measures the shape of each cell in its image, beside what its network sees.",
-            remedy="Give whole images with their cells, for example a project.",
-        )
+    need_no_image(package, cut=True)
     started = time.perf_counter()
     embeddings = embed_crops(np.asarray(crops), package, engine)
     used = Used(engine.name, engine.device, time.perf_counter() - started)

@@ -86,11 +86,13 @@ def classify(setup: Setup) -> Task[Outcome]:
     package = setup.package or registry.load(setup.model_name)
     yield Progress(0, 0, "Starting the engine")
     # Reviewing sorts cells by likeness and learns from them; millions of cells go without.
-    keep = 4 * len(cells) * package.embedding_size <= _MOST_EMBEDDING_BYTES
+    keep = 4 * len(cells) * package.described_size <= _MOST_EMBEDDING_BYTES
+    # A fine-tuned model meets cells that were described to teach it.
+    cache = keep and package.manifest.level == "tuned"
     with runtime.open_engine(package, engine=setup.engine, device=setup.device) as engine:
         predictions = yield from predict(
-            setup.image, cells, package,
-            mapping=setup.mapping, engine=engine, batch_size=setup.batch_size, keep_embeddings=keep,
+            setup.image, cells, package, mapping=setup.mapping, engine=engine,
+            batch_size=setup.batch_size, keep_embeddings=keep, cache=cache,
         )  # fmt: skip
     return Outcome(cells, predictions, package)
 

@@ -110,6 +110,7 @@ def test_only_networks_that_merge_take_merged_planes() -> None:
         ({"phases": []}, "RECIPE-VALUE", "phases"),
         ({"phases": [{"epochs": 0}]}, "RECIPE-VALUE", "phases.0.epochs.*received 0"),
         ({"threshold": "best"}, "RECIPE-VALUE", "threshold"),
+        ({"normalization": {"kind": "background"}}, "RECIPE-VALUE", "do not show the background"),
     ],
 )  # fmt: skip
 def test_mistakes_are_explained(changes: dict, code: str, message: str) -> None:

@@ -39,12 +39,13 @@ def list_models() -> None:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="Model name or .cellpkg file.")]) -> None:
     """Show what a model is, what it was measured to do, and under which terms."""
-    from napari_cellcls.models import networks, registry
+    from napari_cellcls.models import describe, networks, registry
 
     entry = registry.find(name)
     manifest = entry.manifest
     assert manifest is not None
     operations = networks.operations(manifest.architecture.id, manifest.architecture.params)
+    facts = dict(describe.facts(manifest))
     lines = [
         ("title", manifest.title),
         ("description", manifest.description),
@@ -61,6 +62,9 @@ def show(name: Annotated[str, typer.Argument(help="Model name or .cellpkg file."
             f"{manifest.architecture.id}, {operations * manifest.turns / 1e6:,.1f} million multiply-adds per cell"
             + (f" ({manifest.turns} quarter turns)" if manifest.turns > 1 else ""),
         ),
+        ("measured", facts.get("Measured numbers", "")),
+        ("sets of classes", facts.get("Sets of classes", "")),
+        ("fine-tuned from", manifest.provenance.parent),
         ("size", _size(entry.bytes)),
         ("sha256", entry.sha256),
         ("intended use", manifest.intended_use),

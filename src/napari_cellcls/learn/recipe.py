@@ -101,10 +101,14 @@ class Simulation(_Part):
 
 
 class StartRule(_Part):
-    """The model package that the network starts from: a file beside the recipe, and its SHA-256."""
+    """The model package that the network starts from: a file beside the recipe, and its SHA-256.
+
+    ``named`` says of classes what the package calls them, where that is another name.
+    """
 
     package: Annotated[str, Field(min_length=1, max_length=400)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    named: dict[str, str] = {}
 
 
 class Published(_Part):
@@ -203,6 +207,8 @@ class Recipe(_Part):
             raise ValueError("start and pretrained both say where the network starts")
         if (self.data == "simulated") is (self.simulation is None):
             raise ValueError("data: simulated and simulation belong together")
+        if self.normalization.kind == "background" and self.data != "project":
+            raise ValueError("normalization: crops alone do not show the background of their image")
         blind = [m for m in self.training.monitors if m.startswith("val_")]
         if blind and not self.protocol.val:
             raise ValueError(f"{blind[0]} needs a validation side: set protocol.val")

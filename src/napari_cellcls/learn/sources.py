@@ -207,13 +207,15 @@ def of_model(package: ModelPackage, path: Path, *, engine: str, device: str) -> 
     Raises
     ------
     ModelError
-        ``MODEL-NO-CLASSES`` for a backbone, ``MODEL-INPUTS`` for planes that no labeled set has.
+        ``MODEL-NO-CLASSES`` for a backbone, ``MODEL-INPUTS`` for planes that no labeled set has,
+        ``MODEL-NEEDS-IMAGE`` for one that needs more than a crop.
     """
     from napari_cellcls.models import runtime
-    from napari_cellcls.models.head import need_classes
+    from napari_cellcls.models.head import need_classes, need_no_image
     from napari_cellcls.predict import predict_crops
 
     need_classes(package)
+    need_no_image(package)
     manifest = package.manifest
     given = open_dataset(
         path, size=manifest.crop.size, channels=_channels(manifest), classes=tuple(c.name for c in manifest.classes),

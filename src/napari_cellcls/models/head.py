@@ -22,6 +22,31 @@ def need_classes(package: ModelPackage) -> None:
         )
 
 
+def need_no_image(package: ModelPackage, *, cut: bool = False) -> None:
+    """Raise ``MODEL-NEEDS-IMAGE`` for a model that cannot judge crops without their image.
+
+    Parameters
+    ----------
+    package : ModelPackage
+    cut : bool
+        Whether the crops were cut from whole images by the rule of the model.
+    """
+    manifest = package.manifest
+    if manifest.descriptor != "embedding":
+        why = "it measures the shape of each cell in its image, beside what its network sees."
+    elif manifest.normalization.kind == "background" and not cut:
+        why = "it measures over the background of the whole image, which a crop does not show."
+    else:
+        return
+    raise ModelError(
+        f"{manifest.title} cannot judge crops without their image",
+        code="MODEL-NEEDS-IMAGE",
+        path=package.path,
+        why=why,
+        remedy="Give whole images with their cells, for example a project.",
+    )
+
+
 def logits_of(embeddings: np.ndarray, package: ModelPackage) -> np.ndarray:
     """Return the logits ``(N, K)`` float32 of the model's linear head.
 
