@@ -778,3 +778,134 @@ def test_the_name_of_the_preferences_signs_decisions(
     assert review.controller.desk.counts() == {"Ana": {"uninfected": 1}}
     assert review.classes.rows["uninfected"].count.toolTip() == "Ana 1"
     assert "Labels by Ana 1" in review.classes.people.text()
+
+
+def pick(menu: Any, value: Any) -> None:
+    """Choose in a menu as a click does."""
+    row = next(k for k, option in enumerate(menu.options) if option.value == value)
+    menu.setCurrentIndex(row)
+    menu.activated.emit(row)
+
+
+def many_cells(rows: int = 5, columns: int = 8) -> np.ndarray:
+    """Return a label image of 40 disks."""
+    labels = np.zeros((rows * 40, columns * 40), np.int32)
+    y, x = np.ogrid[: labels.shape[0], : labels.shape[1]]
+    for k in range(rows * columns):
+        cy, cx = (k // columns + 0.5) * 40, (k % columns + 0.5) * 40
+        labels[(y - cy) ** 2 + (x - cx) ** 2 < 14**2] = k + 1
+    return labels
+
+
+@pytest.fixture
+def forty(both: tuple[Any, Any], qtbot: Any) -> tuple[Any, Any]:
+    """Both docks with 40 cells whose embeddings are two clouds: even rows and odd rows."""
+    from dataclasses import replace
+
+    classify, review = both
+    classify.session.set_cells(cells_of(many_cells()))
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=20_000)
+    told = give_predictions(classify, qtbot)
+    points = np.random.default_rng(0).normal(0, 0.2, (40, 8)).astype(np.float32)
+    points[1::2, 0] += 5
+    classify.session.predictions = classify.session._raw = replace(told, embeddings=points)
+    classify.session.predictions_changed.emit()
+    settle(review, qtbot)
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=20_000)
+    settle(review, qtbot)
+    assert len(review.controller.subject.sheet) == 40
+    return classify, review
+
+
+def test_labels_that_may_be_wrong_are_shown_and_worked_off(
+    forty: tuple[Any, Any], qtbot: Any
+) -> None:
+    _, review = forty
+    menu = review.view_bar.show_menu
+    pick(menu, Show.SUSPECTS)
+    settle(review, qtbot)
+    assert "needs 20 labeled cells" in review.message.text() and "0 so far" in review.message.text()
+    assert len(review.controller.order) == 0 and "do not fit" in menu.toolTip()
+    pick(menu, Show.ALL)
+    assert review.message.text() == ""
+    for row in range(30):
+        wrong = row in (4, 9)
+        review.set_class(("parasitized", "uninfected")[(row % 2) ^ wrong], [row])
+    pick(menu, Show.SUSPECTS)
+    settle(review, qtbot)
+    assert sorted(review.controller.order.tolist()) == [4, 9]
+    assert "2 labels do not fit" in review.message.text()
+    first, second = review.controller.order.tolist()
+    assert review.gallery.current_row == first
+    assert "may be wrong" in review.decide.words.text()
+    assert "mostly " + ("Uninfected" if first == 9 else "Parasitized") in review.decide.words.text()
+    review.act("accept")  # it was right after all
+    assert review.gallery.current_row == second
+    project = review.controller.keeper.project
+    last = project.journal.state.to_undo(project.journal.annotator)[0]
+    assert last.source == "accepted" and last.cell_id == review.controller.subject.sheet.known_id(
+        first
+    )
+    review.act("class:uninfected" if second == 9 else "class:parasitized")
+    assert "may be wrong" not in review.decide.words.text()
+    review.act("next")
+    assert "Every cell shown is decided" in review.message.text()
+    assert len(review.controller.order) == 2  # both stay until asked
+    review.act("renew")
+    settle(review, qtbot)
+    assert len(review.controller.order) == 0
+    assert "Every label fits" in review.message.text()
+
+
+def test_a_second_look_is_blind_and_only_at_what_one_other_labeled(
+    forty: tuple[Any, Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from napari_cellcls.widgets.review import looks, projects
+    from napari_cellcls.widgets.settings import Preferences
+
+    _, review = forty
+    menu = review.view_bar.show_menu
+    pick(menu, Show.SECOND)
+    settle(review, qtbot)
+    assert "open such a project" in review.message.text()
+    assert review.decide.blind.isChecked() and not review.decide.blind.isEnabled()
+    pick(menu, Show.ALL)
+    settle(review, qtbot)
+    assert not review.decide.blind.isChecked() and review.decide.blind.isEnabled()
+    folder = str(tmp_path / "p.cellcls")
+    monkeypatch.setattr(projects, "preferences", lambda: Preferences(annotator="Anna"))
+    monkeypatch.setattr(looks, "preferences", lambda: Preferences(second_percent=100))
+    review.new_project(folder)
+    for row in range(6):
+        review.set_class("parasitized", [row])
+    review.gallery.choose(2)
+    review.decider.remark("surely a ring")
+    pick(menu, Show.SECOND)
+    settle(review, qtbot)
+    assert (
+        "No cell of this image waits" in review.message.text() and "100 %" in review.message.text()
+    )
+    review.controller.keeper.close()
+    monkeypatch.setattr(projects, "preferences", lambda: Preferences(annotator="Ben"))
+    review.open_project(folder)
+    settle(review, qtbot)
+    assert sorted(review.controller.order.tolist()) == list(range(6))
+    review.gallery.choose(2)
+    review.look_at(2)
+    words = review.decide.words.text()
+    assert "Parasitized" not in words and "Anna" not in words and "ring" not in words
+    assert labels_of(review) == {} and "Anna" not in review.classes.people.text()
+    assert not review.decide.actions_by_name["accept"].isEnabled()
+    canvas_row = review.gallery.current_row
+    review.act("class:uninfected")
+    assert review.gallery.current_row != canvas_row
+    event = review.controller.keeper.project.journal.state.to_undo("Ben")[0]
+    assert event.shown_class is None and event.shown_model is None
+    review.act("renew")
+    settle(review, qtbot)
+    assert sorted(review.controller.order.tolist()) == [0, 1, 3, 4, 5]
+    assert "5 cells wait for your second look" in review.message.text()
+    pick(menu, Show.DISAGREED)
+    settle(review, qtbot)
+    assert not review.decide.blind.isChecked()
+    assert review.controller.order.tolist() == [2] and review.error.error is None

@@ -95,12 +95,14 @@ class Desk:
         self._label(rows, [((class_id, value),)] * len(rows), source)
 
     def accept(self, rows: Sequence[int], *, bulk: bool = False) -> int:
-        """Accept what is shown of cells I did not judge yet; return of how many.
+        """Accept what is shown of cells I did not judge yet, or am to judge again; return of how many.
 
         With one class per cell that is the class shown. With several: yes for those shown, no for
         the others that the model knows. A cell without anything to accept is left alone.
         """
-        told = [(row, self._shown_judgment(row)) for row in rows if not self.sheet.mine[row]]
+        sheet = self.sheet
+        new = [row for row in rows if sheet.again[row] or not sheet.mine[row]]
+        told = [(row, self._shown_judgment(row)) for row in new]
         told = [(row, judgment) for row, judgment in told if judgment]
         source = Source.BULK if bulk else Source.ACCEPTED
         self._label([row for row, _ in told], [judgment for _, judgment in told], source)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_cellcls.review import queue
+from napari_cellcls.review.candidates import Candidates
 from napari_cellcls.review.sheet import FLAGS, SOURCES, Sheet
 
 _SUGGESTED = 60
@@ -41,6 +42,12 @@ class Show(StrEnum):
     AMBIGUOUS = "ambiguous"
     BORDER = "border"
     DISAGREED = "disagreed"
+    SUSPECTS = "suspects"
+    SECOND = "second"
+
+
+FOUND = frozenset({Show.SUSPECTS, Show.SECOND})
+"""What is shown here was looked for; see :attr:`Ranker.found`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,11 @@ class Section(NamedTuple):
 class Ranker:
     """Puts the rows of one sheet in order; holds what is expensive to find out, once per sheet.
 
+    Attributes
+    ----------
+    found : Candidates
+        Rows that :attr:`Show.SUSPECTS` and :attr:`Show.SECOND` show, filled in by whoever asks for them.
+
     Parameters
     ----------
     sheet : Sheet
@@ -94,6 +106,7 @@ class Ranker:
 
     def __init__(self, sheet: Sheet, points: np.ndarray | None = None) -> None:
         self.sheet = sheet
+        self.found = Candidates()
         opinion = sheet.opinion
         names = [str(row) for row in range(len(sheet))]
         if opinion is None:
@@ -150,6 +163,10 @@ class Ranker:
             kept &= sheet.skipped
         elif show == Show.DISAGREED:
             kept &= sheet.disagreed
+        elif show in FOUND:
+            listed = np.zeros(len(sheet), bool)
+            listed[list(self.found.rank)] = True
+            kept &= listed
         elif show in SOURCES:
             kept &= sheet.source == SOURCES.index(show)
         elif show in FLAGS:
@@ -179,6 +196,9 @@ class Ranker:
             return np.asarray(np.argsort(-near, kind="stable"))
         if sort in (Sort.CONFIDENCE, Sort.CLASS):
             return np.argsort(-_last_float(sheet.confidence[rows]), kind="stable")
+        if sort == Sort.SUGGESTED and view.show in FOUND:
+            worth = np.array([self.found.rank[row] for row in rows.tolist()])
+            return np.asarray(np.argsort(-worth, kind="stable"))
         doubtful = np.argsort(-_last_float(sheet.doubt[rows]), kind="stable")
         if sort != Sort.SUGGESTED:
             return doubtful

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from napari_cellcls.review.fold import State
+from napari_cellcls.review.state import CellState
 
 
 def is_shared(cell_id: str, share: float, seed: int = 0) -> bool:
@@ -36,12 +37,14 @@ def waiting_for(state: State, annotator: str, share: float, seed: int = 0) -> li
     What the other said, and the prediction, should stay hidden until ``annotator`` has decided.
     Cells that two have judged already, or that the annotator skipped, are not asked for.
     """
-    found = []
-    for cell_id, cell in state.cells.items():
-        mine = cell.decisions.get(annotator)
-        if mine is not None and (mine.judged or mine.skipped):
-            continue
-        others = sum(1 for name, d in cell.decisions.items() if name != annotator and d.judged)
-        if others == 1 and is_shared(cell_id, share, seed):
-            found.append(cell_id)
-    return sorted(found)
+    cells = state.cells.values()
+    return sorted(cell.cell_id for cell in cells if is_waiting(cell, annotator, share, seed))
+
+
+def is_waiting(cell: CellState, annotator: str, share: float, seed: int = 0) -> bool:
+    """Return whether a cell waits for the second look of an annotator, see :func:`waiting_for`."""
+    mine = cell.decisions.get(annotator)
+    if mine is not None and (mine.judged or mine.skipped):
+        return False
+    others = sum(1 for name, d in cell.decisions.items() if name != annotator and d.judged)
+    return others == 1 and is_shared(cell.cell_id, share, seed)

@@ -105,6 +105,8 @@ class Sheet:
         Annotator -> ``(N,)`` bool.
     blind : bool
         Whether predictions, and what others decided, stay hidden.
+    again : numpy.ndarray
+        ``(N,)`` bool: cells that wait for me although I have judged them (a label that may be wrong).
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class Sheet:
         self.cells, self.plane, self.opinion = cells, plane, opinion
         self.blind = False
         count = len(cells)
+        self.again = np.zeros(count, bool)
         self.doubt = np.full(count, np.nan, np.float32)
         self.confidence = np.full(count, np.nan, np.float32)
         if opinion is not None and len(opinion.scheme):
@@ -128,7 +131,7 @@ class Sheet:
         self.area = cells.table[COLUMNS.area_px].to_numpy(np.float64)
         self._id_of: dict[int, str] = dict(enumerate(ids)) if ids is not None else {}
         self._row_of: dict[str, int] = {one: row for row, one in self._id_of.items()}
-        self._annotator = ""
+        self.annotator = ""
         self._take_classes(())
 
     def __len__(self) -> int:
@@ -226,7 +229,7 @@ class Sheet:
 
     def refresh(self, state: State, annotator: str, rows: Sequence[int] | None = None) -> None:
         """Take in what the journal says now, about all cells or some rows."""
-        self._annotator = annotator
+        self.annotator = annotator
         live = tuple(c for c in state.classes.values() if c.merged_into is None)
         if rows is None or live != self.classes:
             self._take_classes(live)
@@ -242,7 +245,7 @@ class Sheet:
 
     def is_open(self) -> np.ndarray:
         """Return which cells still wait for me: neither judged nor skipped by me, ``(N,)`` bool."""
-        return ~self.mine & ~self.skipped
+        return ~self.mine & ~self.skipped | self.again
 
     def effective(self) -> np.ndarray:
         """Return the classes each cell has, people's word before the model's: ``(N, P)`` bool."""
@@ -278,9 +281,9 @@ class Sheet:
 
     def _take_row(self, row: int, cell: CellState | None) -> None:
         decisions: Mapping[str, Decision] = cell.decisions if cell is not None else {}
-        mine = decisions.get(self._annotator)
+        mine = decisions.get(self.annotator)
         if self.blind:
-            decisions = {self._annotator: mine} if mine is not None else {}
+            decisions = {self.annotator: mine} if mine is not None else {}
         for mask in self.by.values():
             mask[row] = False
         for name, one in decisions.items():

@@ -17,6 +17,7 @@ class Preferences:
     show_letters: bool = True
     annotator: str = ""
     goal: int = 50
+    second_percent: int = 10
 
 
 def preferences() -> Preferences:
@@ -34,6 +35,7 @@ def preferences() -> Preferences:
             show_letters=bool(stored.display.show_letters),
             annotator=str(stored.review.annotator).strip(),
             goal=int(stored.review.goal),
+            second_percent=int(stored.review.second_percent),
         )
     except (KeyError, AttributeError, ValueError):
         return Preferences()

@@ -17,6 +17,7 @@ from napari_cellcls.widgets.layers import Placement
 from napari_cellcls.widgets.review.features import tell
 from napari_cellcls.widgets.review.images import ProjectImages
 from napari_cellcls.widgets.review.layers import ReviewLayers
+from napari_cellcls.widgets.review.looks import Looks
 from napari_cellcls.widgets.review.projects import ProjectKeeper
 from napari_cellcls.widgets.review.source import ClassifyLink
 from napari_cellcls.widgets.review.subject import Subject, Wanted, painted, prepare, states_of
@@ -66,6 +67,7 @@ class ReviewController(QObject):
         self.order = np.zeros(0, np.int64)
         self.view_wanted = View()
         self.like: int | None = None
+        self.looks = Looks(self)
         self._blind = False
         self._stale: set[int] = set()
         self._preparing, self._painting = Runner(self), Runner(self)
@@ -86,7 +88,8 @@ class ReviewController(QObject):
     @property
     def busy(self) -> bool:
         """Whether something is on its way into the dock or the viewer."""
-        return self._soon.isActive() or self._preparing.running or self._painting.running
+        waits = self._soon.isActive() or self.looks.busy
+        return waits or self._preparing.running or self._painting.running
 
     @property
     def state(self) -> State | None:
@@ -100,6 +103,7 @@ class ReviewController(QObject):
         self._soon.stop()
         self._preparing.cancel()
         self._painting.cancel()
+        self.looks.retire()
         self._leave()
         self.keeper.changed.disconnect(self._on_project)
         self.link.changed.disconnect(self._soon.start)
@@ -176,6 +180,7 @@ class ReviewController(QObject):
         """Put the cells in order again."""
         self.order = np.zeros(0, np.int64)
         if self.subject is not None:
+            self.looks.prepare(self.subject, self.view_wanted)
             self.order = self.subject.ranker.order(self.view_wanted, self.like)
         self.order_changed.emit()
 
@@ -183,6 +188,7 @@ class ReviewController(QObject):
         """Take in what others decided meanwhile, and put the cells in order again."""
         if self.keeper.project is not None and self.keeper.refusal is None:
             self.keeper.project.collect()
+        self.looks.forget()
         self.rank()
 
     def set_blind(self, blind: bool) -> None:
@@ -254,6 +260,7 @@ class ReviewController(QObject):
     def _on_project(self) -> None:
         """Show the decisions of another project about the same cells, at once; nothing is prepared anew."""
         self._leave()
+        self.looks.forget()
         self.images.forget_image()
         if self.subject is None or self.subject.sheet.opinion is None:
             self._soon.start()
@@ -267,6 +274,7 @@ class ReviewController(QObject):
 
     def _on_decided(self, rows: Sequence[int]) -> None:
         self._stale.update(rows)
+        self.looks.take_off(rows)
         self.layers.repaint(rows)
         self.decided.emit(rows)
         self._correct(rows)

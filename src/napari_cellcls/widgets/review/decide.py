@@ -24,6 +24,7 @@ from napari_cellcls.widgets.review.rendering import Chance
 
 _PICTURE = 96
 _FEW = 8
+_BLIND = "Hide predictions and what others decided, to judge for yourself"
 
 
 class ClassButton(QPushButton):
@@ -145,7 +146,8 @@ class DecidePanel(QWidget):
         self.advance.setToolTip("After a class, go to the next cell that is not decided")
         self.advance.toggled.connect(self.advance_changed)
         self.blind = QCheckBox("Blind", frame)
-        self.blind.setToolTip("Hide predictions and what others decided, to judge for yourself")
+        self.blind.setToolTip(_BLIND)
+        self._held = self._was_blind = False
         self.blind.toggled.connect(self.blind_changed)
         switches.addWidget(self.advance)
         switches.addStretch(1)
@@ -170,6 +172,21 @@ class DecidePanel(QWidget):
         # Many classes would push the other buttons out of sight.
         self._inner.removeItem(self._actions)
         self._inner.insertLayout(1 if len(classes) > _FEW else 2, self._actions)
+
+    def hold_blind(self, on: bool) -> None:
+        """Judge blind and offer no choice about it; afterwards it is as it was before."""
+        if on == self._held:
+            return
+        self._held = on
+        if on:
+            self._was_blind = self.blind.isChecked()
+        self.blind.setChecked(on or self._was_blind)
+        self.blind.setEnabled(not on)
+        self.blind.setToolTip(
+            "A second look is always blind: what the first person said stays hidden"
+            if on
+            else _BLIND
+        )
 
     def show_cell(self, picture: QPixmap | None, words: str, chances: Sequence[Chance]) -> None:
         """Show the cell at hand."""

@@ -47,6 +47,9 @@ def cell_words(subject: Subject | None, state: State | None, row: int | None = N
         lines.append(f"predicted {_escaped(', '.join(names))} {sheet.confidence[row]:.2f}")
     elif sheet.opinion is not None:
         lines.append(_unmapped(sheet.opinion, row))
+    note = subject.ranker.found.notes.get(row)
+    if note is not None and sheet.again[row] and not sheet.blind:
+        lines.append(f"<b>may be wrong:</b> {_escaped(note)}")
     cell_id = sheet.known_id(row)
     cell = state.cell(cell_id) if state is not None and cell_id is not None else None
     if cell is not None and cell.final is not None and not sheet.blind:
@@ -63,7 +66,11 @@ def cell_words(subject: Subject | None, state: State | None, row: int | None = N
                 lines.append(f"{_escaped(who)}: {_escaped(', '.join(told))}{source}")
             elif decision.skipped:
                 lines.append(f"{_escaped(who)}: skipped")
-        lines += [_escaped(f"“{one.text}” {one.annotator}") for one in cell.comments]
+        lines += [
+            _escaped(f"“{one.text}” {one.annotator}")
+            for one in cell.comments
+            if not sheet.blind or one.annotator == sheet.annotator
+        ]
     flags = [name.replace("_", " ") for k, name in enumerate(FLAGS) if sheet.flags[row] >> k & 1]
     if flags:
         lines.append("flags: " + ", ".join(flags))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cellcls.review.candidates import FEWEST
 from napari_cellcls.review.order import Show, Sort, View
 from napari_cellcls.review.state import ClassState
 from napari_cellcls.widgets.panels.inputs import Menu, Option
@@ -31,7 +33,7 @@ _SORTS = (
     (Sort.SIMILAR, "similar to this cell", "Most like the selected cell first"),
     (Sort.PLACE, "place in the image", "As in the cell table"),
 )  # fmt: skip
-_SHOWS = (
+_SHOWS: tuple[tuple[Any, ...], ...] = (
     (Show.ALL, "all cells"),
     (Show.OPEN, "not decided by me"),
     (Show.LABELED, "labeled"),
@@ -44,6 +46,16 @@ _SHOWS = (
     (Show.AMBIGUOUS, "ambiguous"),
     (Show.BORDER, "at the border"),
     (Show.DISAGREED, "people disagree"),
+    (
+        Show.SUSPECTS,
+        "likely label errors",
+        f"Labels that do not fit the cells labeled alike, the least fitting first. Enter keeps a label. Needs {FEWEST} labels",
+    ),
+    (
+        Show.SECOND,
+        "second look",
+        "Cells that one other person has labeled, drawn for a second opinion. You see neither label nor prediction",
+    ),
 )
 SMALLEST, LARGEST = 40, 200
 
@@ -108,7 +120,7 @@ class ViewBar(QWidget):
         outer.setSpacing(4)
         outer.addLayout(grid)
         outer.addLayout(line)
-        self.show_menu.fill([Option(text, value) for value, text in _SHOWS], Show.ALL)
+        self.show_menu.fill([Option(text, value, *tip) for value, text, *tip in _SHOWS], Show.ALL)
         self.set_likeness("Nothing is open.")
         self.set_choices((), ())
 

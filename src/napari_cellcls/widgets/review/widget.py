@@ -10,7 +10,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_cellcls.review.keys import class_keys
-from napari_cellcls.review.order import View
+from napari_cellcls.review.order import Show, View
 from napari_cellcls.widgets.canvas import CanvasGuard
 from napari_cellcls.widgets.panels.look import Section, caption
 from napari_cellcls.widgets.panels.messages import ErrorPanel
@@ -168,6 +168,7 @@ class ReviewWidget(QWidget):
         controller.renewed.connect(self._on_renewed)
         controller.drawn.connect(self._on_drawn)
         controller.failed.connect(self.error.show_error)
+        controller.looks.told.connect(self.tell)
         keeper.changed.connect(self._on_project)
         keeper.saving_changed.connect(self.render.show_saving)
         bar.new_asked.connect(self.new_project)
@@ -296,6 +297,7 @@ class ReviewWidget(QWidget):
         self.controller.layers.frame_row(self.gallery.current_row)
 
     def _on_view(self, view: Any) -> None:
+        self.decide.hold_blind(view.show == Show.SECOND)
         self.controller.guarded(lambda: self.controller.show_view(view, self.gallery.current_row))
 
     def _on_renew(self) -> None:
