@@ -46,13 +46,14 @@ def weights_of(rows: np.ndarray, targets: np.ndarray, job: Job) -> np.ndarray | 
 
     With one label per cell only "yes" is used: the weight of the cell's class, 1 on average
     over the rows. With several labels each class is a question of its own, whose yes and no
-    answers weigh the same in sum, at most 20-fold. None: all the same.
+    answers weigh the same in sum. No weight is above 20. None: all the same.
     """
     if job.training.class_weights == "none":
         return None
     yes = targets[rows].sum(axis=0)
     if not job.multi_label:
         share = len(rows) / (max(1, int((yes > 0).sum())) * np.maximum(yes, 1))
+        share = np.clip(share, 1 / _HEAVIEST, _HEAVIEST)
         return np.asarray(np.stack([np.zeros_like(share), share]), np.float32)
     half = len(rows) / 2
     both = np.stack([half / np.maximum(len(rows) - yes, 1), half / np.maximum(yes, 1)])

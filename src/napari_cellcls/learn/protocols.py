@@ -162,7 +162,8 @@ def check_classes(data: CellSet, split: Split) -> tuple[str, ...]:
     if "training" in used:
         untrained = matrix[used["training"]].sum(0) == 0
         small = [k for k in range(len(data.classes)) if k in small or untrained[k]]
-    if small and not data.multi_label:
+    # Where a model's answers are learned too, a class may be known without a cell of its own.
+    if small and not data.multi_label and data.soft is None:
         raise DataError(
             "A class has too few images.",
             code="DATA-FEW",

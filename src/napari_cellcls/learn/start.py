@@ -45,7 +45,7 @@ def start_of(package: ModelPackage, classes: Sequence[str]) -> Start:
     ----------
     package : ModelPackage
     classes : sequence of str
-        Names, in the order of the new head.
+        Names as the package has them, in the order of the new head.
     """
     if package.head is None:
         return Start(package.manifest.label, package.weights, None)
@@ -88,7 +88,8 @@ def open_start(recipe: Recipe, folder: Path, job: Job) -> Start:
             why=why,
             remedy="Put the package that the recipe names beside it, or write the other one into `start`.",
         )
-    return start_of(package, recipe.classes)
+    named = recipe.start.named
+    return start_of(package, [named.get(name, name) for name in recipe.classes])
 
 
 def begin(backbone: Any, model: Any, job: Job, start: Start | None = None) -> str:

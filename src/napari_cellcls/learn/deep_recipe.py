@@ -1,0 +1,160 @@
+"""The recipe of a deep fine-tune: the network of a released model, trained on from its weights. No data here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from napari_cellcls.learn.datasets.cellset import Channels
+from napari_cellcls.learn.recipe import ROLES
+from napari_cellcls.learn.recipe_files import read_content, shipped_recipes
+from napari_cellcls.models import networks
+from napari_cellcls.models.manifest import Manifest
+from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.vocabulary import RGB_ROLES, ModelError
+
+START = "base.cellpkg"
+_BATCH = 32
+_FEWEST_STEPS = 8
+_EPOCHS, _EPOCHS_BLIND = 24, 10
+_HEAD_RATE, _RATE = 3e-3, 3e-4
+
+
+def deep_recipe(
+    base: ModelPackage,
+    classes: Sequence[str],
+    named: Mapping[str, str],
+    *,
+    title: str,
+    multi_label: bool,
+    cells: int,
+    validated: bool,
+    seed: int = 42,
+) -> dict[str, Any]:
+    """Return the content of ``recipe.yaml``, to be laid beside the package as :data:`START`.
+
+    A new head learns first with the network as it is; then all learn, slowly at the beginning. With a validation
+    side the best epoch is kept and the training ends when no better one comes.
+
+    Parameters
+    ----------
+    base : ModelPackage
+        A released model.
+    classes : sequence of str
+    named : mapping of str to str
+        Class -> what the base calls it, where that is another name.
+    title : str
+    multi_label : bool
+    cells : int
+        On the training side.
+    validated : bool
+        Whether there is a validation side.
+    seed : int
+
+    Raises
+    ------
+    ModelError
+        ``DEEP-CHANNELS`` for a model that looks at each channel by itself, or at a set of channels that no recipe
+        reads.
+    """
+    manifest = base.manifest
+    steps = max(_FEWEST_STEPS, cells // _BATCH)
+    rest = {"steps_per_epoch": steps}
+    warm = [{"epochs": 3, "learning_rate": _HEAD_RATE, "frozen": True, **rest}]
+    found: dict[str, Any] = {
+        "name": re.sub(r"[^a-z0-9_-]+", "-", f"{manifest.name}-tuned".lower())[:64],
+        "title": title[:200],
+        "description": f"Fine-tuned from {manifest.label} on the labels of a project.",
+        "data": "project",
+        "architecture": {"id": manifest.architecture.id, "params": dict(manifest.architecture.params)},
+        "start": {"package": START, "sha256": base.sha256, "named": dict(named)},
+        "classes": list(classes),
+        "input": {"size": manifest.crop.size, "channels": channels_of(manifest)},
+        "crop": {key: value for key, value in asdict(manifest.crop).items() if key != "size"},
+        "normalization": asdict(manifest.normalization),
+        "augmentation": _augmentation(manifest),
+        "phases": [
+            *(warm if set(classes) - set(_known(manifest, named)) else []),
+            {
+                "epochs": _EPOCHS if validated else _EPOCHS_BLIND, "learning_rate": _RATE,
+                "schedule": "cosine", "warmup_epochs": 1, **rest,
+            },
+        ],
+        "batch_size": _BATCH,
+        "loss": "binary_crossentropy" if multi_label else "categorical_crossentropy",
+        "multi_label": multi_label,
+        "class_weights": "balanced",
+        "threshold": "per_class" if multi_label else 0.5,
+        "weight_decay": 0.01,
+        "turns": manifest.turns,
+        "seed": seed,
+        "protocol": {"kind": "listed", "val": 0.2 if validated else 0.0, "allow_duplicates": True},
+        "license": manifest.license,
+        "data_terms": manifest.data_terms,
+    }  # fmt: skip
+    if validated:
+        found["early_stopping"] = {"monitor": "val_loss", "patience": 6}
+        found["checkpoint"] = {"monitor": "val_loss"}
+    return found
+
+
+def channels_of(manifest: Manifest) -> Channels:
+    """Return how a recipe calls the planes that a model looks at together (``DEEP-CHANNELS``)."""
+    roles = tuple(one.role for one in manifest.inputs)
+    if manifest.channel_policy == "each" and (not roles or roles == RGB_ROLES):
+        return "rgb"
+    ref = manifest.architecture
+    merges = any(x.kind == "mix" for x in networks.plan(ref.id, ref.params).layers)
+    for name, wanted in ROLES.items():
+        if (
+            manifest.channel_policy == "joint"
+            and roles == wanted
+            and merges is (name == "rgb_merge")
+        ):
+            return name
+    raise ModelError(
+        "This model cannot be trained further as a whole.",
+        code="DEEP-CHANNELS",
+        why=f"{manifest.label} looks at {', '.join(roles) or 'any channels'}, "
+        f"{'each by itself' if manifest.channel_policy == 'each' else 'together'}.",
+        remedy="Use the quick fine-tune, which takes any channels.",
+    )
+
+
+def _known(manifest: Manifest, named: Mapping[str, str]) -> list[str]:
+    """Return the classes that the head knows already, by their new names."""
+    back = {old: new for new, old in named.items()}
+    return [back.get(one.name, one.name) for one in manifest.classes]
+
+
+def _augmentation(manifest: Manifest) -> Any:
+    """Return the changes that the model was trained with, as far as its recipe is here; else mild ones."""
+    path = shipped_recipes().get(manifest.provenance.recipe)
+    found = read_content(path).get("augmentation") if path is not None else None
+    return found if found not in (None, "none") else "mild"
+
+
+def knows(manifest: Manifest, ids: Sequence[str], names: Sequence[str]) -> tuple[int | None, ...]:
+    """Return which class of a model each class of a project is: by id (names change), else by name."""
+    own_ids = [one.id for one in manifest.classes]
+    own_names = [one.name for one in manifest.classes]
+    found: list[int | None] = []
+    for class_id, name in zip(ids, names, strict=True):
+        if class_id in own_ids:
+            found.append(own_ids.index(class_id))
+        else:
+            found.append(own_names.index(name) if name in own_names else None)
+    # Two classes of a project are never the same class of the model: the first one has it.
+    return tuple(k if k is None or k not in found[:i] else None for i, k in enumerate(found))
+
+
+def share_of_validation(groups: Sequence[str], shares: Mapping[str, float]) -> list[str]:
+    """Return the groups that validate: about a fifth, at least one, none of fewer than three."""
+    named = sorted(np.unique(np.asarray(groups, dtype=str)).tolist(), key=lambda g: shares[g])
+    if len(named) < 3:
+        return []
+    return named[: max(1, round(0.2 * len(named)))]

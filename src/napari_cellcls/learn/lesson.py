@@ -1,0 +1,266 @@
+"""What a deep fine-tune learns from: crops of the labeled cells, and of others with the answer of the base.
+
+A package keeps no pictures of the cells that its model was trained on. So that the model does not forget them, it is
+asked about cells of the project's images that nobody labeled, and its own answer is learned there: "stay as you
+are where nobody said otherwise". A label counts as far as it is sure: the rest of the target is that answer too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cellcls.cells.cells import Cells
+from napari_cellcls.cells.crops import cut
+from napari_cellcls.cells.segment import find_cells
+from napari_cellcls.embed import View
+from napari_cellcls.images.image import Image
+from napari_cellcls.images.read import open_image
+from napari_cellcls.learn.datasets.cellset import TRAINING_ONLY, CellSet
+from napari_cellcls.learn.labels import Labels, PlaneKey
+from napari_cellcls.models.engines.base import Engine
+from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.predict import predict_crops
+from napari_cellcls.review.known import fits, layers
+from napari_cellcls.vocabulary import (
+    COLUMNS,
+    CellClsError,
+    DataError,
+    ImageError,
+    Progress,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from napari_cellcls.project.project import Project
+
+REPLAYED = 2.0
+"""Cells replayed for each labeled one, so far as there are any."""
+_MOST_REPLAYED = 2000
+_SURE = 0.8
+_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Crops and what is learned of them.
+
+    Attributes
+    ----------
+    data : CellSet
+        Labeled cells first, then the replayed ones, which are for training only.
+    rows : numpy.ndarray
+        Row in the labels of each labeled cell.
+    replayed : int
+    notes : tuple of str
+        Images that were not found, and why nothing is replayed, in sentences.
+    """
+
+    data: CellSet
+    rows: np.ndarray
+    replayed: int
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Parts:
+    crops: list[np.ndarray]
+    rows: list[np.ndarray]
+    known: list[np.ndarray]
+    names: list[str]
+    groups: list[str]
+
+
+def make_lesson(
+    project: Project,
+    labels: Labels,
+    base: ModelPackage,
+    knows: Sequence[int | None],
+    *,
+    multi_label: bool,
+    seed: int = 42,
+) -> Task[Lesson]:
+    """Cut the labeled cells of a project, and some that nobody labeled, as the base sees them.
+
+    Parameters
+    ----------
+    project : Project
+    labels : Labels
+    base : ModelPackage
+    knows : sequence of int or None
+        Class of the base for each class of the project; None for one that it does not know.
+    multi_label : bool
+    seed : int
+        Which of the unlabeled cells are replayed.
+
+    Raises
+    ------
+    DataError
+        ``LEARN-FEW`` when no image of the labels was found.
+    CellClsError
+        When the engine of the base cannot be opened, or an image lacks a channel.
+    """
+    from napari_cellcls.models.runtime import open_engine
+
+    learned, replay, notes = _Parts([], [], [], [], []), _Parts([], [], [], [], []), []
+    why_not = _no_replay(base, knows)
+    notes += [why_not] if why_not else []
+    planes = labels.planes()
+    with open_engine(base) as engine:
+        for done, (key, rows) in enumerate(planes.items()):
+            yield Progress(done, len(planes), "Cutting the cells")
+            try:
+                image = _open(project, key)
+            except CellClsError as error:
+                notes.append(f"{len(rows):,} labels are not used: {error.what}")
+                continue
+            rows = rows[[fits(labels.anchors[row], image.shape) for row in rows]]
+            drawn = layers([labels.anchors[row] for row in rows], image.shape)
+            view = View.of(image, base, None)
+            group = str(labels.groups[rows[0]]) if len(rows) else ""
+            for of, own in drawn:
+                _add(learned, view, own, group, engine, base, rows[of])
+            if not why_not and drawn:
+                others = yield from _others(
+                    image, [c for _, c in drawn], base, len(rows), seed + done
+                )
+                _add(replay, view, others, group, engine, base, np.full(len(others), -1))
+    if not learned.names:
+        raise DataError(
+            "There is nothing to learn from.",
+            code="LEARN-FEW",
+            why="; ".join(notes) or "no cell is labeled",
+            remedy="Label some cells, and put their images where the project finds them.",
+        )
+    return _joined(labels, base, knows, learned, replay, tuple(notes), multi_label)
+
+
+def _no_replay(base: ModelPackage, knows: Sequence[int | None]) -> str:
+    """Return why nothing can be replayed, "" when something can."""
+    if base.head is None:
+        return "The model before has no classes: there is nothing to keep."
+    if None in knows:
+        return (
+            "No unlabeled cells are learned with the answers of the model before: some may be of a class "
+            "that it does not know."
+        )
+    return (
+        "" if base.manifest.cells != "whole" else "Ready crops hold no unlabeled cells to keep to."
+    )
+
+
+def _others(
+    image: Image, own: Sequence[Cells], base: ModelPackage, labeled: int, seed: int
+) -> Task[Cells]:
+    """Return cells of the image that nobody labeled, chosen at random."""
+    found = yield from find_cells(image, base.manifest.cells)
+    labels = np.asarray(found.labels)
+    taken = np.unique(np.concatenate([labels[np.asarray(one.labels) > 0] for one in own]))
+    free = np.flatnonzero(~np.isin(found.ids, taken))
+    wanted = min(len(free), round(REPLAYED * labeled), _MOST_REPLAYED)
+    rows = np.random.default_rng(seed).choice(free, wanted, replace=False) if wanted else free[:0]
+    table = found.table.iloc[np.sort(rows)].reset_index(drop=True)
+    return Cells(found.labels, table, found.method)
+
+
+def _open(project: Project, key: PlaneKey) -> Image:
+    located = project.locate(key.image_id)
+    if located.status not in ("found", "moved") or located.path is None:
+        raise ImageError(
+            f"{located.text}.",
+            code="PROJECT-IMAGE",
+            path=located.path,
+            remedy="Put it back, beside the project or where it was.",
+        )
+    return open_image(located.path, scene=key.scene or None, t=key.t, z=key.z)
+
+
+def _add(
+    parts: _Parts, view: View, cells: Cells, group: str, engine: Engine, base: ModelPackage, rows: np.ndarray
+) -> None:  # fmt: skip
+    if not len(cells):
+        return
+    rule = base.manifest
+    made = cut(view.image, cells, rule.crop, rule.normalization, view.indices)
+    known = np.zeros((len(made), len(rule.classes)), np.float32)
+    for start in range(0, len(made), _BATCH) if base.head is not None else ():
+        part = slice(start, start + _BATCH)
+        known[part] = predict_crops(made[part], base, engine).probabilities
+    keep = np.arange(len(made))
+    if rows[0] < 0 and not rule.multi_label:
+        keep = np.flatnonzero(known.max(axis=1) >= _SURE)
+    parts.crops.append(np.round(made[keep] * 255).astype(np.uint8))
+    parts.known.append(known[keep])
+    parts.rows.append(rows[keep])
+    kind = "cell" if rows[0] >= 0 else "unlabeled"
+    numbers = cells.table[COLUMNS.label].to_numpy()[keep]
+    parts.names += [f"{view.image.name} {kind} {n}" for n in numbers]
+    parts.groups += [group] * len(keep)
+
+
+def _joined(
+    labels: Labels,
+    base: ModelPackage,
+    knows: Sequence[int | None],
+    learned: _Parts,
+    replay: _Parts,
+    notes: tuple[str, ...],
+    multi_label: bool,
+) -> Lesson:
+    rows = np.concatenate(learned.rows)
+    more = sum(map(len, replay.rows))
+    known = np.concatenate([*learned.known, *replay.known])
+    answer = np.full((len(known), len(knows)), np.nan if multi_label else 0, np.float32)
+    for k, of in enumerate(knows):
+        if of is not None:
+            answer[:, k] = known[:, of]
+    answer[: len(rows)] = mixed(
+        labels.targets[rows], labels.weights[rows], answer[: len(rows)], base.head is not None
+    )
+    hard = answer.copy()
+    hard[: len(rows)] = labels.targets[rows]
+    if multi_label:
+        given = np.asarray(np.nan_to_num(hard) > 0.5, np.uint8)
+    else:
+        given = hard.argmax(axis=1).astype(np.int64)
+    data = CellSet(
+        images=np.concatenate([*learned.crops, *replay.crops]),
+        labels=given,
+        classes=tuple(one.name for one in labels.classes),
+        groups=np.array([*learned.groups, *replay.groups]),
+        names=np.array([*learned.names, *replay.names]),
+        extra={TRAINING_ONLY: np.array([""] * len(rows) + ["1"] * more)},
+        group_kind="image",
+        layout="cells of a project",
+        soft=answer,
+    )
+    return Lesson(data, rows, more, notes)
+
+
+def mixed(
+    targets: np.ndarray, weights: np.ndarray, answer: np.ndarray, has_answer: bool
+) -> np.ndarray:
+    """Return what is learned of labeled cells: the label as far as it counts, else the base's answer.
+
+    Parameters
+    ----------
+    targets : numpy.ndarray
+        ``(N, K)`` float32, NaN where nobody judged.
+    weights : numpy.ndarray
+        ``(N,)`` 0..1.
+    answer : numpy.ndarray
+        ``(N, K)`` float32; NaN for classes that the base does not know.
+    has_answer : bool
+        Whether the base has classes at all.
+    """
+    if not has_answer:
+        return np.asarray(targets, np.float32)
+    share = np.clip(weights, 0, 1)[:, None]
+    both = share * targets + (1 - share) * answer
+    # Of a class the base does not know the label is all there is, and where nobody judged, the answer.
+    return np.asarray(
+        np.where(np.isnan(targets), answer, np.where(np.isnan(answer), targets, both)), np.float32
+    )
