@@ -22,6 +22,7 @@ from napari_cellcls.learn.classifier import build_classifier, logits_of
 from napari_cellcls.learn.datasets import CellSet
 from napari_cellcls.learn.evaluate import Report
 from napari_cellcls.learn.job import Job, job_from, read_weights, split_head
+from napari_cellcls.learn.packaging import plain_of
 from napari_cellcls.learn.recipe import Recipe
 from napari_cellcls.learn.splits import grouped_folds
 from napari_cellcls.learn.wording import number
@@ -132,7 +133,11 @@ def write_model(
         validate(_manifest(recipe, job, data, report, bundle, keras)),
         body,
         head=head,
-        reference={"embeddings": embeddings, "labels": data.labels[rows]},
+        reference={
+            "embeddings": embeddings,
+            "labels": data.labels[rows],
+            **plain_of(data, rows),
+        },
         test_input=test_input,
         test_output=logits_of(backbone, test_input),
     )

@@ -18,6 +18,7 @@ from napari_cellcls.cells.descriptor import iter_described, size_of
 from napari_cellcls.images.image import Image
 from napari_cellcls.models.engines.base import Engine
 from napari_cellcls.models.feed import Ahead
+from napari_cellcls.models.habits import plane_means
 from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.models.turns import mean_of_turns
 from napari_cellcls.vocabulary import ChannelError, EngineError, Progress, Task
@@ -60,14 +61,23 @@ class Descriptors:
         """The first block, ``(N, E)`` float32."""
         return self.values[:, : self.blocks[0]]
 
+    @property
+    def measured(self) -> np.ndarray:
+        """The second block, ``(N, F)`` float32."""
+        return self.values[:, self.blocks[0] :]
+
 
 @dataclass
 class Used:
-    """Which engine did the work, and for how long; empty when there was nothing to do."""
+    """Which engine did the work, and for how long; empty when there was nothing to do.
+
+    ``means``, where it is a list, gets row and mean per plane of each cell, ``(n, 1 + C)`` per batch.
+    """
 
     engine: str = ""
     device: str = ""
     seconds: float = 0.0
+    means: list[np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,8 @@ def embed_cells(
         with Ahead(cutting) as batches:
             for rows, crops in batches:
                 result[rows] = embed_crops(crops, package, opened, in_color=view.in_color)
+                if used.means is not None:
+                    used.means.append(np.column_stack([rows, plane_means(crops)]))
                 done += len(rows)
                 yield Progress(done, total, "Classifying cells")
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from napari_cellcls.embed import (
     embed_crops,
 )
 from napari_cellcls.images.image import Image
+from napari_cellcls.models import habits
 from napari_cellcls.models.domain import FAR, domain_of
 from napari_cellcls.models.engines.base import Engine
 from napari_cellcls.models.head import (
@@ -33,7 +34,15 @@ from napari_cellcls.models.head import (
     sets_of,
 )
 from napari_cellcls.models.package import ModelPackage
-from napari_cellcls.vocabulary import COLUMNS, CellsError, ClassScheme, ModelError, Task
+from napari_cellcls.trust import doubts
+from napari_cellcls.vocabulary import (
+    COLUMNS,
+    RGB_ROLES,
+    CellsError,
+    ClassScheme,
+    ModelError,
+    Task,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +82,8 @@ class Predictions:
     sets : numpy.ndarray or None
         ``(N, K)`` bool: classes the cell could be, together right as often as the model promises;
         None when it promises nothing.
+    notes : tuple of str
+        What speaks against trusting the classes of this image, for people.
     """
 
     ids: np.ndarray
@@ -89,6 +100,7 @@ class Predictions:
     seconds: float
     strangeness: np.ndarray | None = None
     sets: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -218,10 +230,7 @@ def answer(ids: np.ndarray, descriptors: Descriptors, package: ModelPackage) -> 
     ModelError
         ``MODEL-NO-CLASSES``; ``MODEL-DESCRIBED`` when another model described the cells.
     """
-    started = time.perf_counter()
-    numbers = _columns(descriptors, package)
-    used = Used(seconds=time.perf_counter() - started)
-    return _result(np.asarray(ids), numbers, package, used, keep=True)
+    return _answer(np.asarray(ids), descriptors, package, Used(), keep=True)
 
 
 def predict_embeddings(
@@ -272,12 +281,34 @@ def _predict(
     view: View, cells: Cells, engine: Engine | None, batch_size: int, keep: bool, cache: bool
 ) -> Task[Predictions]:
     used, package = Used(), view.package
-    if package.manifest.descriptor == "embedding" and not cache:
-        numbers = yield from embed_cells(view, cells, engine, batch_size, used)
-    else:
+    if package.manifest.descriptor != "embedding" or cache:
         described = yield from describe_view(view, cells, engine, batch_size, used, cache=cache)
-        numbers = _columns(described, package)
-    return _result(cells.ids, numbers, package, used, keep)
+        return _answer(cells.ids, described, package, used, keep)
+    seen = habits.of_package(package)
+    used.means = None if seen is None else []
+    numbers = yield from embed_cells(view, cells, engine, batch_size, used)
+    plain = None if used.means is None else habits.of_batches(used.means, cells)
+    return _doubted(_result(cells.ids, numbers, package, used, keep), package, plain)
+
+
+def _answer(
+    ids: np.ndarray, descriptors: Descriptors, package: ModelPackage, used: Used, keep: bool
+) -> Predictions:
+    made = _result(ids, _columns(descriptors, package), package, used, keep)
+    with_measured = package.manifest.descriptor != "embedding"
+    plain = habits.of_measured(descriptors.measured) if with_measured else None
+    return _doubted(made, package, plain)
+
+
+def _doubted(made: Predictions, package: ModelPackage, plain: np.ndarray | None) -> Predictions:
+    """Return predictions with what speaks against them; ``plain`` as of :mod:`models.habits`."""
+    manifest = package.manifest
+    shift = None if plain is None else habits.shift_of(habits.of_package(package), plain)
+    # Of photographs, what is measured over the background is what absorbs the light.
+    over = manifest.descriptor != "embedding" or manifest.normalization.kind == "background"
+    as_density = over and tuple(i.role for i in manifest.inputs) == RGB_ROLES
+    planes = [i.name for i in manifest.inputs]
+    return replace(made, notes=doubts(made.unfamiliar, shift, planes, as_density=as_density))
 
 
 def _flagged(flags: Iterable[str], unfamiliar: np.ndarray) -> list[str]:

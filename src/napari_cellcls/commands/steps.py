@@ -210,8 +210,9 @@ def write(ready: Prepared, predictions: Predictions, options: Options) -> ImageR
             files["embeddings"] = f"{stem}.embeddings.parquet"
             tables.write_embeddings(predictions, out / files["embeddings"])
     return summary.image_result(
-        image, cells, predictions, manifest, seconds=watch.seconds, notes=ready.notes, files=files
-    )
+        image, cells, predictions, manifest, seconds=watch.seconds,
+        notes=(*ready.notes, *predictions.notes), files=files,
+    )  # fmt: skip
 
 
 def _without_classes(

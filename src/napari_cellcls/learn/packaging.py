@@ -68,10 +68,21 @@ def write_model(
         reference={
             "embeddings": logits_of(backbone, data.images, rows, turns=recipe.turns),
             "labels": np.asarray(data.labels)[rows],
+            **plain_of(data, rows),
         },
         test_input=test_input,
         test_output=logits_of(backbone, test_input),
     )
+
+
+def plain_of(data: CellSet, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what exemplars are like in plain numbers, for the reference of a package."""
+    from napari_cellcls.models import habits
+
+    if data.sizes is None:
+        return {}
+    crops = np.asarray(data.images[rows], np.float32) / np.float32(255)
+    return {habits.PLAIN: habits.of_crops(crops, data.sizes[rows])}
 
 
 def _exemplars(data: CellSet, rows: np.ndarray, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ _MANY = 0.3
 def notices(session: Session) -> tuple[Notice, ...]:
     """Return the notices for the present session, the most important first."""
     found: list[Notice] = []
-    for part in (_no_cells, _level, _scale, _unlike, _confidence, _image):
+    for part in (_no_cells, _level, _scale, _unlike, _doubts, _confidence, _image):
         found += part(session)
     return tuple(dict.fromkeys(found))
 
@@ -114,6 +114,11 @@ def _unlike(session: Session) -> list[Notice]:
         }
         return [("warning", f"This model was made for {made_for[manifest.cells]}.")]
     return []
+
+
+def _doubts(session: Session) -> list[Notice]:
+    predictions = session.predictions
+    return [] if predictions is None else [("warning", note) for note in predictions.notes]
 
 
 def _confidence(session: Session) -> list[Notice]:
