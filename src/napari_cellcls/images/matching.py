@@ -117,6 +117,9 @@ def _choose(image: Image, plane: InputPlane, taken: set[int]) -> tuple[int | Non
     ]
     if not found:
         return None, f"{plane.name}: no channel shows it"
+    named = [i for _, i in found if image.channels[i].name.casefold() == plane.name.casefold()]
+    if len(named) == 1 and len(found) > 1:
+        return named[0], f"{plane.name}: the channel of this name"
     strongest = max(strength for strength, _ in found)
     best = [i for strength, i in found if strength == strongest]
     if len(best) > 1:

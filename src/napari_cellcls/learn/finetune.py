@@ -7,17 +7,38 @@ name and never learned from. The model in use changes only when they say that th
 
 from __future__ import annotations
 
+import hashlib
+import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_cellcls import files
+from napari_cellcls.learn import kept, quick, roster
+from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.gate import Verdict
-from napari_cellcls.vocabulary import Task
+from napari_cellcls.learn.holdout import hashes
+from napari_cellcls.learn.labels import Labels, labeled_cells
+from napari_cellcls.learn.proof import Judged, Rival, judge
+from napari_cellcls.learn.quick import Plan
+from napari_cellcls.models import registry
+from napari_cellcls.models.package import read_package
+from napari_cellcls.project import errors, versions
+from napari_cellcls.project.versions import Attempt, Version
+from napari_cellcls.review.events import now
+from napari_cellcls.vocabulary import DataError, Progress, Task
 
 if TYPE_CHECKING:
     from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.project.project import Project
+    from napari_cellcls.review.fold import State
+    from napari_cellcls.review.state import CellState
+
+DEFAULT = "blank"
 
 
 @dataclass(frozen=True)
@@ -65,7 +86,24 @@ def default_base(project: Project) -> str:
 
     The one shown most in its journal, or that a shown version of the project comes from; else ``blank``.
     """
-    raise NotImplementedError
+    parents = {
+        one.sha256: one.manifest.provenance.parent
+        for one in versions.history(project).versions
+        if one.manifest is not None
+    }
+    shown = Counter(
+        parents.get(event.shown_sha or "", event.shown_model)
+        for event in tuple(project.journal.state.events)
+        if event.shown_model
+    )
+    known = {entry.label: entry for entry in registry.entries() if entry.error is None}
+    names = {entry.name for entry in known.values()}
+    for label, _ in shown.most_common():
+        if label in known:
+            return label
+        if label is not None and label.partition("@")[0] in names:
+            return label.partition("@")[0]  # another release of it is installed now
+    return DEFAULT
 
 
 def finetune(project: Project, base: ModelPackage | None = None, *, seed: int = 42) -> Task[Tuned]:
@@ -91,4 +129,166 @@ def finetune(project: Project, base: ModelPackage | None = None, *, seed: int = 
     ProjectError
         ``PROJECT-WRITE`` when the new version cannot be written; the model in use stays.
     """
-    raise NotImplementedError
+    return _finetune(project, base, tuple(project.journal.state.cells.values()), seed)
+
+
+def _finetune(
+    project: Project, base: ModelPackage | None, cells: tuple[CellState, ...], seed: int
+) -> Task[Tuned]:
+    started = time.perf_counter()
+    yield Progress(0, 0, "Collecting the labels")
+    state, several = project.journal.state, project.description.multi_label
+    labels = labeled_cells(state, multi_label=several, cells=cells)
+    _enough(labels, {}, ())
+    base = registry.load(default_base(project)) if base is None else base
+    in_use = versions.in_use(project)
+    found = yield from describe_labels(project, labels, base)
+    _enough(labels, found.left_out, found.notes, found.rows)
+    plan = quick.plan(labels, found, base, state, multi_label=several)
+    rival, notes = yield from _rival(project, labels, state, base, in_use, found, plan)
+    yield Progress(0, 0, "Fitting")
+    fit = quick.fit(plan, labels, found, base, multi_label=several, seed=seed)
+    yield Progress(0, 0, "Judging")
+    tried = f"{labels.sha256}|{base.sha256}|{kept.RECIPE}|{seed}"
+    trial = hashlib.sha256(tried.encode()).hexdigest()
+    held = hashes(labels.groups[found.rows[plan.held]]) if plan.held.any() else ()
+    asked = versions.asked(versions.history(project).attempts, trial, held) if held else 1
+    judged = judge(
+        quick.court(plan, fit, labels, found, rival), plan.roster, fit.head, fit.before, rival,
+        multi_label=several, thresholds=fit.thresholds, attempts=asked, seed=seed,
+    )  # fmt: skip
+    yield Progress(0, 0, "Writing the new version")
+    learned = found.values[plan.learned]
+    made = kept.Made(
+        plan.roster, fit.head, fit.before, found.inputs, learned, fit.targets, judged, fit.sets,
+        fit.thresholds, _provenance(labels, found, plan, base, judged, asked),
+    )  # fmt: skip
+    path, label = _keep(project, base, made, judged, trial, held)
+    claims, verdict = judged.after is not None, judged.verdict
+    return Tuned(
+        path, label, verdict, verdict.promote, verdict.before if claims else None,
+        verdict.after if claims else None, len(learned), int(plan.held.sum()),
+        dict(Counter(labels.left_out) + Counter(found.left_out)), time.perf_counter() - started,
+        (*found.notes, *plan.notes, *notes),
+    )  # fmt: skip
+
+
+def _enough(
+    labels: Labels,
+    left_out: Mapping[str, int],
+    notes: tuple[str, ...],
+    rows: np.ndarray | None = None,
+) -> None:
+    """Refuse to learn from nothing, and say where it went."""
+    count = len(labels) if rows is None else len(rows)
+    if count:
+        return
+    lost = [f"{n:,} left out: {why}" for why, n in {**labels.left_out, **left_out}.items()]
+    raise DataError(
+        "There are no labeled cells to learn from.",
+        code="LEARN-FEW",
+        why="; ".join([*lost, *notes]) or "nobody has given a cell a class yet.",
+        remedy="Label some cells of every class, a few in each of several images, and try again.",
+    )
+
+
+def _rival(
+    project: Project,
+    labels: Labels,
+    state: State,
+    base: ModelPackage,
+    in_use: Version | None,
+    found: Described,
+    plan: Plan,
+) -> Task[tuple[Rival | None, list[str]]]:
+    """Return the model that the new one is compared with: the one in use, unless it knows the answers."""
+    notes: list[str] = []
+    held = set(hashes(labels.groups[found.rows[plan.held]]))
+    if in_use is not None:
+        package = read_package(in_use.path)
+        known = roster.same_classes(package, labels, state)
+        extra = package.manifest.provenance.extra.get("groups")
+        learned = frozenset(map(str, extra)) if isinstance(extra, list) else frozenset()
+        if not held or len(held - learned) >= 2:
+            values = found.values
+            if not _same_view(package, base):
+                other = yield from describe_labels(project, labels, package)
+                values = _aligned(other, found)
+            if package.head is not None and known:
+                return Rival(package, known, values, learned), notes
+        else:
+            notes.append(
+                f"{in_use.label} is in use and has learned from the images held out now, so the new "
+                f"version was compared with {base.manifest.title} instead."
+            )
+    known = roster.same_classes(base, labels, state)
+    if base.head is None or not known:
+        return None, notes
+    return Rival(base, known, found.values), notes
+
+
+def _same_view(one: ModelPackage, other: ModelPackage) -> bool:
+    views = [
+        (p.weights_sha256, p.manifest.crop, p.manifest.normalization, p.manifest.turns)
+        for p in (one, other)
+    ]
+    open_inputs = not other.manifest.inputs
+    return views[0] == views[1] and (open_inputs or one.manifest.planes == other.manifest.planes)
+
+
+def _aligned(other: Described, found: Described) -> np.ndarray:
+    """Return the numbers of one description for the rows of another; NaN where it has none."""
+    values = np.full((len(found.rows), other.values.shape[1]), np.nan, np.float32)
+    place = {row: k for k, row in enumerate(found.rows.tolist())}
+    for k, row in enumerate(other.rows.tolist()):
+        if row in place:
+            values[place[row]] = other.values[k]
+    return values
+
+
+def _provenance(
+    labels: Labels, found: Described, plan: Plan, base: ModelPackage, judged: Judged, asked: int
+) -> dict[str, Any]:
+    rows = found.rows[plan.learned]
+    verdict = judged.verdict
+    return {
+        "n_labels": len(rows),
+        "annotators": len(labels.annotators),
+        "extra": {
+            "parent_sha256": base.sha256,
+            "labels_sha256": labels.sha256,
+            "annotators": list(labels.annotators),
+            "groups": list(hashes(labels.groups[rows])),
+            "held_out": list(hashes(labels.groups[found.rows[plan.held]])),
+            "attempts": asked,
+            "verdict": verdict.word,
+            "promoted": verdict.promote,
+        },
+    }
+
+
+def _keep(
+    project: Project,
+    base: ModelPackage,
+    made: kept.Made,
+    judged: Judged,
+    trial: str,
+    held: tuple[str, ...],
+) -> tuple[Path, str]:
+    """Write the new version, then write down that it was judged; without the second it is gone again."""
+    verdict = judged.verdict
+    try:
+        project.models_folder.mkdir(parents=True, exist_ok=True)
+        files.sweep(project.models_folder)
+        name, version, path = versions.new_place(project)
+        try:
+            package = kept.keep(project, base, made, name, version, path)
+            label = package.manifest.label
+            attempt = Attempt(now(), label, trial, held, verdict.word, verdict.promote)
+            versions.record(project, attempt, path, why=verdict.word)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise errors.unwritable(project.models_folder, error) from error
+    return path, label

@@ -8,7 +8,7 @@ for this project only. The more often the same labels are asked, the more a diff
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,11 @@ FALL, FALL_CELLS = 0.05, 20
 FORGOTTEN = 0.02
 """Macro F1 that may be lost on what the model before was good at."""
 LESS_CALIBRATED = 0.03
+_MANY = 10
+"""Groups from which on they alone say how far a number may be off."""
+_GUESSES = 300
+_SURE = 3.1
+"""Standard deviations above guessing that one model in a thousand reaches by luck."""
 _LEVEL = 0.95
 
 
@@ -54,6 +59,7 @@ class Verdict:
         Whether it should be used for this project only, because it forgets.
     before, after : float
         Macro F1 on the held-out labels.
+        NaN where nothing could judge.
     difference : tuple of float or None
         Lower and upper end of the interval of ``after - before``; None with a single group.
     level : float
@@ -82,7 +88,10 @@ class Verdict:
 
     def text(self) -> str:
         """Return the verdict for people."""
-        head = f"{self.word[0].upper()}{self.word[1:]}: macro F1 {self.before:.3f} before, {self.after:.3f} after"
+        word = f"{self.word[0].upper()}{self.word[1:]}"
+        if np.isnan(self.after):
+            return " ".join([f"{word}.", *self.reasons])
+        head = f"{word}: macro F1 {self.before:.3f} before, {self.after:.3f} after"
         if self.difference:
             low, high = self.difference
             head += f" ({self.after - self.before:+.3f}, {self.level:.0%} interval {low:+.3f} to {high:+.3f})"
@@ -123,6 +132,8 @@ def judge_change(
     falls = _falls(before, after, classes, FALL)
     forgotten = _forgotten(regression, classes)
     word, promote, reasons = _word(one, two, difference, falls, len(before), groups)
+    if promote and two <= _luck(after, seed):
+        word, promote, reasons = "not enough data to tell", False, [_GUESSED]
     worse = metrics.measure(after)["ece"] - metrics.measure(before)["ece"]
     if promote and worse > LESS_CALIBRATED:
         promote = False
@@ -136,6 +147,71 @@ def judge_change(
         word, promote, bool(forgotten), one, two, difference, level, len(before), groups, attempts,
         tuple(reasons), falls, forgotten,
     )  # fmt: skip
+
+
+def judge_first(
+    after: Scored,
+    classes: Sequence[str],
+    *,
+    attempts: int = 1,
+    resamples: int = 2000,
+    seed: int = 42,
+) -> Verdict:
+    """Compare a model with guessing, where no model with these classes was there before.
+
+    ``before`` is what the same answers reach on average when they are given to the wrong cells.
+    Parameters as in :func:`judge_change`.
+    """
+    level = 1 - (1 - _LEVEL) / attempts
+    two = float(metrics.measure(after)["macro_f1"])
+    one, groups = float(_guesses(after, seed).mean()), len(np.unique(after.groups))
+    difference = None
+    if groups > 1:
+        drawn = (replace(after, groups=alike) for alike in _alike(after.groups))
+        samples = (intervals.resampled(s, resamples, seed).values["macro_f1"] for s in drawn)
+        difference = _widest([intervals.limits(sample - one, level) for sample in samples])
+    word, promote, reasons = _word(one, two, difference, (), len(after), groups)
+    if promote and two <= _luck(after, seed):
+        word, promote, reasons = "not enough data to tell", False, [_GUESSED]
+    if word == "worse":
+        reasons = [_GUESSED]
+    why = "No model with these classes was there before: it was compared with guessing."
+    return Verdict(
+        word, promote, False, one, two, difference, level, len(after), groups, attempts,
+        (why, *reasons),
+    )  # fmt: skip
+
+
+def no_claim(why: str, cells: int, groups: int) -> Verdict:
+    """Return the verdict where nothing can judge; ``why`` is a sentence."""
+    nan = float("nan")
+    word: Word = "not enough data to tell"
+    return Verdict(word, False, False, nan, nan, None, _LEVEL, cells, groups, 0, (why,))
+
+
+def weakened(found: Verdict, why: str) -> Verdict:
+    """Return a verdict that rests on too little to promote; ``why`` is a sentence."""
+    word: Word = "worse" if found.word == "worse" else "not enough data to tell"
+    return replace(found, word=word, promote=False, reasons=(why, *found.reasons))
+
+
+_GUESSED = "On the held-out cells it agrees with the labels no better than guessing might. Check the labels."
+
+
+def _guesses(of: Scored, seed: int) -> np.ndarray:
+    """Return macro F1 of the same answers given to the wrong cells, many times."""
+    rng, found = np.random.default_rng(seed), []
+    said, truth = of.said.astype(np.float64), of.truth.astype(np.float64)
+    every = said.sum(axis=0) + truth.sum(axis=0)
+    for _ in range(_GUESSES):
+        hits = (said[rng.permutation(len(said))] * truth).sum(axis=0)
+        found.append(metrics.mean_defined(metrics.divided(2 * hits, every)))
+    return np.array(found)
+
+
+def _luck(of: Scored, seed: int) -> float:
+    guesses = _guesses(of, seed)
+    return float(guesses.mean() + _SURE * guesses.std())
 
 
 def _word(
@@ -179,8 +255,26 @@ def _interval(
 ) -> tuple[float, float] | None:
     if len(np.unique(before.groups)) < 2:
         return None
-    one, two = (intervals.resampled(s, resamples, seed).values["macro_f1"] for s in (before, after))
-    return intervals.limits(two - one, level)
+    found = []
+    for alike in _alike(before.groups):
+        pair = (replace(s, groups=alike) for s in (before, after))
+        one, two = (intervals.resampled(s, resamples, seed).values["macro_f1"] for s in pair)
+        found.append(intervals.limits(two - one, level))
+    return _widest(found)
+
+
+def _alike(groups: np.ndarray) -> list[np.ndarray]:
+    """Return what is drawn as a whole: groups; where there are few, single cells too.
+
+    Two or three groups have hardly different draws and would promise too much.
+    """
+    few = len(np.unique(groups)) < _MANY
+    return [groups, np.arange(len(groups)).astype(str)] if few else [groups]
+
+
+def _widest(found: list[tuple[float, float] | None]) -> tuple[float, float] | None:
+    known = [limits for limits in found if limits is not None]
+    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
 
 def _falls(before: Scored, after: Scored, classes: Sequence[str], most: float) -> tuple[Fall, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from napari_cellcls.learn.calibration import fit_temperature
 from napari_cellcls.learn.span import Span
@@ -69,6 +70,7 @@ def fit_head(
     replay_weights: np.ndarray | None = None,
     prior: tuple[np.ndarray, np.ndarray] | None = None,
     blocks: Sequence[int] | None = None,
+    multi_label: bool | None = None,
     seed: int = 42,
 ) -> Head:
     """Fit a head on labeled cells.
@@ -96,6 +98,9 @@ def fit_head(
     blocks : sequence of int, optional
         How many columns belong together, such as those of an embedding and the measured numbers:
         each block weighs the same as a whole, however many columns it has. One block by default.
+    multi_label : bool, optional
+        Whether classes are judged one by one even where every cell happens to have exactly one; by
+        default what the targets look like.
     seed : int
 
     Raises
@@ -124,14 +129,16 @@ def fit_head(
         )
     space = Span.of(x, blocks)
     z = space.into(x)
-    exclusive = bool(np.isfinite(y).all() and (y.sum(axis=1) == 1).all())
+    exclusive = bool(np.isfinite(y).all() and (y.sum(axis=1) == 1).all()) and not multi_label
     fold, grouped = _folds(y[:own], groups, seed)
     held = np.full((own, y.shape[1]), np.nan)
     chosen, count = start.unproven, 0
-    if fold is not None:
-        count = int(fold.max()) + 1
-        chosen, held = _choose(z, y, w, fold, own, exclusive, start)
-    kernel, bias = space.out(_solve(z, y, w, [chosen], exclusive, start)[0])
+    # The solver asks for thousands of tiny products: threads would wait for each other most of the time.
+    with threadpool_limits(1, "blas"):
+        if fold is not None:
+            count = int(fold.max()) + 1
+            chosen, held = _choose(z, y, w, fold, own, exclusive, start)
+        kernel, bias = space.out(_solve(z, y, w, [chosen], exclusive, start)[0])
     if prior is not None:
         kernel, bias = kernel + start.kernel, bias + start.bias
     temperature = 1.0 if fold is None else _temperature(held, y[:own], exclusive)
@@ -204,7 +211,7 @@ def _choose(
         found = _solve(z[seen], y[seen], w[seen], strengths, exclusive, start.take(seen))
         for i, theta in enumerate(found):
             held[i, fold == k] += z[:own][fold == k] @ theta
-    losses = _losses(held, y[:own], _balanced(y[:own], w[:own]), exclusive)
+    losses = _losses(held, y[:own], _balanced(y[:own], w[:own], exclusive), exclusive)
     best = int(np.argmin(losses.sum(axis=1)))
     if start.held.any():
         # The head before stays until cells say otherwise: the strongest penalty that is as good as the best.
@@ -235,7 +242,7 @@ def _solve(
     """Return the parameters ``(R + 1, K)`` for each penalty; each begins where the one before ended."""
     from scipy.optimize import minimize
 
-    weights, shape = _balanced(y, w), (z.shape[1], y.shape[1])
+    weights, shape = _balanced(y, w, exclusive), (z.shape[1], y.shape[1])
     pull = np.ones(shape)
     pull[-1] = start.held
 
@@ -272,7 +279,7 @@ def _cost(
     return float((weights * np.logaddexp(0, signed)).sum()), weights * (p - truth)
 
 
-def _balanced(y: np.ndarray, w: np.ndarray) -> np.ndarray:
+def _balanced(y: np.ndarray, w: np.ndarray, exclusive: bool) -> np.ndarray:
     """Return a weight per cell and class ``(N, K)``, together 1: every class counts the same.
 
     A cell of one class weighs in the column of its class only. With several labels, yes and no
@@ -280,7 +287,7 @@ def _balanced(y: np.ndarray, w: np.ndarray) -> np.ndarray:
     """
     judged = np.isfinite(y)
     yes = np.where(judged, y, 0) * w[:, None]
-    if bool(judged.all() and (y.sum(axis=1) == 1).all()):
+    if exclusive:
         total = yes.sum(axis=0)
         used = total > 0
         return np.asarray(np.where(used, yes / np.where(used, total, 1), 0) / used.sum())
@@ -299,8 +306,9 @@ def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int) -> tuple[np.ndar
     if scarce < 2:
         return None, False
     folds = int(min(_FOLDS, scarce))
-    if groups is not None and len(np.unique(groups)) >= folds:
-        found = grouped_folds(groups, np.nan_to_num(y).astype(int), folds=folds, seed=seed)
+    apart = 0 if groups is None else min(folds, len(np.unique(groups)))
+    if groups is not None and apart > 1:
+        found = grouped_folds(groups, np.nan_to_num(y).astype(int), folds=apart, seed=seed)
         used = np.unique(found)
         if len(used) > 1 and all(
             np.nansum(y[found != k], axis=0)[counts > 0].min() > 0 for k in used
