@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from napari_cellcls.learn.datasets.cellset import Channels
 from napari_cellcls.learn.recipe import ROLES
 from napari_cellcls.learn.recipe_files import read_content, shipped_recipes
@@ -138,23 +136,13 @@ def _augmentation(manifest: Manifest) -> Any:
     return found if found not in (None, "none") else "mild"
 
 
-def knows(manifest: Manifest, ids: Sequence[str], names: Sequence[str]) -> tuple[int | None, ...]:
-    """Return which class of a model each class of a project is: by id (names change), else by name."""
-    own_ids = [one.id for one in manifest.classes]
-    own_names = [one.name for one in manifest.classes]
-    found: list[int | None] = []
-    for class_id, name in zip(ids, names, strict=True):
-        if class_id in own_ids:
-            found.append(own_ids.index(class_id))
-        else:
-            found.append(own_names.index(name) if name in own_names else None)
-    # Two classes of a project are never the same class of the model: the first one has it.
-    return tuple(k if k is None or k not in found[:i] else None for i, k in enumerate(found))
+def share_of_validation(shares: Mapping[str, float]) -> list[str]:
+    """Return the groups that validate: about a fifth, at least one, none of fewer than three.
 
-
-def share_of_validation(groups: Sequence[str], shares: Mapping[str, float]) -> list[str]:
-    """Return the groups that validate: about a fifth, at least one, none of fewer than three."""
-    named = sorted(np.unique(np.asarray(groups, dtype=str)).tolist(), key=lambda g: shares[g])
-    if len(named) < 3:
-        return []
-    return named[: max(1, round(0.2 * len(named)))]
+    Parameters
+    ----------
+    shares : mapping of str to float
+        Group -> its place in 0..1.
+    """
+    named = sorted(shares, key=lambda group: shares[group])
+    return [] if len(named) < 3 else named[: max(1, round(0.2 * len(named)))]

@@ -11,31 +11,30 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_cellcls import files
-from napari_cellcls.learn import kept, quick, roster
+from napari_cellcls.learn import kept, quick
 from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.gate import Verdict
 from napari_cellcls.learn.holdout import hashes
 from napari_cellcls.learn.labels import Labels, labeled_cells
 from napari_cellcls.learn.proof import Judged, Rival, judge
 from napari_cellcls.learn.quick import Plan
+from napari_cellcls.learn.rivals import rival_of
 from napari_cellcls.models import registry
-from napari_cellcls.models.package import read_package
 from napari_cellcls.project import errors, versions
-from napari_cellcls.project.versions import Attempt, Version
+from napari_cellcls.project.versions import Attempt
 from napari_cellcls.review.events import now
 from napari_cellcls.vocabulary import DataError, Progress, Task
 
 if TYPE_CHECKING:
     from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.project.project import Project
-    from napari_cellcls.review.fold import State
     from napari_cellcls.review.state import CellState
 
 DEFAULT = "blank"
@@ -141,35 +140,84 @@ def _finetune(
     labels = labeled_cells(state, multi_label=several, cells=cells)
     _enough(labels, {}, ())
     base = registry.load(default_base(project)) if base is None else base
-    in_use = versions.in_use(project)
     found = yield from describe_labels(project, labels, base)
     _enough(labels, found.left_out, found.notes, found.rows)
     plan = quick.plan(labels, found, base, state, multi_label=several)
-    rival, notes = yield from _rival(project, labels, state, base, in_use, found, plan)
+    rival, notes = yield from rival_of(project, labels, state, base, base, found, plan.held)
     yield Progress(0, 0, "Fitting")
     fit = quick.fit(plan, labels, found, base, multi_label=several, seed=seed)
     yield Progress(0, 0, "Judging")
-    tried = f"{labels.sha256}|{base.sha256}|{kept.RECIPE}|{seed}"
-    trial = hashlib.sha256(tried.encode()).hexdigest()
+    made = prove(
+        project, labels, base, base, found, plan, fit, rival,
+        recipe=kept.RECIPE, trial=f"{labels.sha256}|{base.sha256}|{kept.RECIPE}|{seed}", seed=seed,
+    )  # fmt: skip
+    return replace(
+        made,
+        left_out=dict(Counter(labels.left_out) + Counter(found.left_out)),
+        seconds=time.perf_counter() - started,
+        notes=(*found.notes, *plan.notes, *notes),
+    )
+
+
+def prove(
+    project: Project,
+    labels: Labels,
+    base: ModelPackage,
+    network: ModelPackage,
+    found: Described,
+    plan: Plan,
+    fit: quick.Fitted,
+    rival: Rival | None,
+    *,
+    recipe: str,
+    trial: str,
+    seed: int,
+) -> Tuned:
+    """Judge what was learned, keep it as a new version, and use it when it may be used.
+
+    Parameters
+    ----------
+    project, labels : Project, Labels
+    base : ModelPackage
+        Released model that the learning started from.
+    network : ModelPackage
+        Whose network described the cells: the base's own, or one that was trained on.
+    found, plan, fit
+        The cells, what each is for, and the head.
+    rival : Rival or None
+        The model in use.
+    recipe : str
+        How it was learned.
+    trial : str
+        What was tried: the same text is no further attempt.
+    seed : int
+
+    Raises
+    ------
+    ProjectError
+        ``PROJECT-WRITE``.
+    """
+    started = time.perf_counter()
+    trial = hashlib.sha256(trial.encode()).hexdigest()
     held = hashes(labels.groups[found.rows[plan.held]]) if plan.held.any() else ()
     asked = versions.asked(versions.history(project).attempts, trial, held) if held else 1
     judged = judge(
         quick.court(plan, fit, labels, found, rival), plan.roster, fit.head, fit.before, rival,
-        multi_label=several, thresholds=fit.thresholds, attempts=asked, seed=seed,
+        multi_label=project.description.multi_label, thresholds=fit.thresholds, attempts=asked,
+        seed=seed,
     )  # fmt: skip
-    yield Progress(0, 0, "Writing the new version")
     learned = found.values[plan.learned]
+    about = {"recipe": recipe, "parent": base.manifest.label}
     made = kept.Made(
         plan.roster, fit.head, fit.before, found.inputs, learned, fit.targets, judged, fit.sets,
-        fit.thresholds, _provenance(labels, found, plan, base, judged, asked),
+        fit.thresholds, about | _provenance(labels, found, plan, base, judged, asked),
     )  # fmt: skip
-    path, label = _keep(project, base, made, judged, trial, held)
+    path, label = _keep(project, network, made, judged, trial, held)
     claims, verdict = judged.after is not None, judged.verdict
     return Tuned(
         path, label, verdict, verdict.promote, verdict.before if claims else None,
-        verdict.after if claims else None, len(learned), int(plan.held.sum()),
-        dict(Counter(labels.left_out) + Counter(found.left_out)), time.perf_counter() - started,
-        (*found.notes, *plan.notes, *notes),
+        verdict.after if claims else None, len(learned), int(plan.held.sum()), {},
+        time.perf_counter() - started, (),
     )  # fmt: skip
 
 
@@ -190,60 +238,6 @@ def _enough(
         why="; ".join([*lost, *notes]) or "nobody has given a cell a class yet.",
         remedy="Label some cells of every class, a few in each of several images, and try again.",
     )
-
-
-def _rival(
-    project: Project,
-    labels: Labels,
-    state: State,
-    base: ModelPackage,
-    in_use: Version | None,
-    found: Described,
-    plan: Plan,
-) -> Task[tuple[Rival | None, list[str]]]:
-    """Return the model that the new one is compared with: the one in use, unless it knows the answers."""
-    notes: list[str] = []
-    held = set(hashes(labels.groups[found.rows[plan.held]]))
-    if in_use is not None:
-        package = read_package(in_use.path)
-        known = roster.same_classes(package, labels, state)
-        extra = package.manifest.provenance.extra.get("groups")
-        learned = frozenset(map(str, extra)) if isinstance(extra, list) else frozenset()
-        if not held or len(held - learned) >= 2:
-            values = found.values
-            if not _same_view(package, base):
-                other = yield from describe_labels(project, labels, package)
-                values = _aligned(other, found)
-            if package.head is not None and known:
-                return Rival(package, known, values, learned), notes
-        else:
-            notes.append(
-                f"{in_use.label} is in use and has learned from the images held out now, so the new "
-                f"version was compared with {base.manifest.title} instead."
-            )
-    known = roster.same_classes(base, labels, state)
-    if base.head is None or not known:
-        return None, notes
-    return Rival(base, known, found.values), notes
-
-
-def _same_view(one: ModelPackage, other: ModelPackage) -> bool:
-    views = [
-        (p.weights_sha256, p.manifest.crop, p.manifest.normalization, p.manifest.turns)
-        for p in (one, other)
-    ]
-    open_inputs = not other.manifest.inputs
-    return views[0] == views[1] and (open_inputs or one.manifest.planes == other.manifest.planes)
-
-
-def _aligned(other: Described, found: Described) -> np.ndarray:
-    """Return the numbers of one description for the rows of another; NaN where it has none."""
-    values = np.full((len(found.rows), other.values.shape[1]), np.nan, np.float32)
-    place = {row: k for k, row in enumerate(found.rows.tolist())}
-    for k, row in enumerate(other.rows.tolist()):
-        if row in place:
-            values[place[row]] = other.values[k]
-    return values
 
 
 def _provenance(

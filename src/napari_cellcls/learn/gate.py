@@ -34,7 +34,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Fall:
-    """A class that lost F1: its name, before, after, and the cells it was judged by."""
+    """F1 of a class that lost, or may have: its name, before, after, and the cells it was judged by."""
 
     name: str
     before: float
@@ -70,6 +70,8 @@ class Verdict:
         In sentences.
     falls, forgotten : tuple of Fall
         Classes that lost on the held-out labels, and on the exemplars of the model before.
+    classes : tuple of Fall
+        Every class with held-out cells, whether it lost or won.
     """
 
     word: Word
@@ -85,6 +87,7 @@ class Verdict:
     reasons: tuple[str, ...]
     falls: tuple[Fall, ...] = ()
     forgotten: tuple[Fall, ...] = ()
+    classes: tuple[Fall, ...] = ()
 
     def text(self) -> str:
         """Return the verdict for people."""
@@ -145,7 +148,7 @@ def judge_change(
         )
     return Verdict(
         word, promote, bool(forgotten), one, two, difference, level, len(before), groups, attempts,
-        tuple(reasons), falls, forgotten,
+        tuple(reasons), falls, forgotten, _each_class(_f1(before), after, classes),
     )  # fmt: skip
 
 
@@ -164,7 +167,8 @@ def judge_first(
     """
     level = 1 - (1 - _LEVEL) / attempts
     two = float(metrics.measure(after)["macro_f1"])
-    one, groups = float(_guesses(after, seed).mean()), len(np.unique(after.groups))
+    guesses, groups = _guesses(after, seed), len(np.unique(after.groups))
+    one = float(metrics.mean_defined(guesses).mean())
     difference = None
     if groups > 1:
         drawn = (replace(after, groups=alike) for alike in _alike(after.groups))
@@ -178,7 +182,7 @@ def judge_first(
     why = "No model with these classes was there before: it was compared with guessing."
     return Verdict(
         word, promote, False, one, two, difference, level, len(after), groups, attempts,
-        (why, *reasons),
+        (why, *reasons), classes=_each_class(guesses.mean(axis=0), after, classes),
     )  # fmt: skip
 
 
@@ -199,18 +203,18 @@ _GUESSED = "On the held-out cells it agrees with the labels no better than guess
 
 
 def _guesses(of: Scored, seed: int) -> np.ndarray:
-    """Return macro F1 of the same answers given to the wrong cells, many times."""
+    """Return F1 of each class ``(R, K)`` of the same answers given to the wrong cells, many times."""
     rng, found = np.random.default_rng(seed), []
     said, truth = of.said.astype(np.float64), of.truth.astype(np.float64)
     every = said.sum(axis=0) + truth.sum(axis=0)
     for _ in range(_GUESSES):
         hits = (said[rng.permutation(len(said))] * truth).sum(axis=0)
-        found.append(metrics.mean_defined(metrics.divided(2 * hits, every)))
+        found.append(metrics.divided(2 * hits, every))
     return np.array(found)
 
 
 def _luck(of: Scored, seed: int) -> float:
-    guesses = _guesses(of, seed)
+    guesses = metrics.mean_defined(_guesses(of, seed))
     return float(guesses.mean() + _SURE * guesses.std())
 
 
@@ -277,11 +281,23 @@ def _widest(found: list[tuple[float, float] | None]) -> tuple[float, float] | No
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
 
+def _f1(of: Scored) -> np.ndarray:
+    found: np.ndarray = metrics.class_rates(metrics.outcomes(of).sum(axis=0)[None])["f1"][0]
+    return found
+
+
+def _each_class(before: np.ndarray, after: Scored, classes: Sequence[str]) -> tuple[Fall, ...]:
+    two, cells = _f1(after), after.truth.sum(axis=0)
+    return tuple(
+        Fall(name, float(before[k]), float(two[k]), int(cells[k]))
+        for k, name in enumerate(classes)
+        if cells[k]
+    )
+
+
 def _falls(before: Scored, after: Scored, classes: Sequence[str], most: float) -> tuple[Fall, ...]:
     """Return the classes with enough cells that lose more than ``most`` of their F1."""
-    one, two = (
-        metrics.class_rates(metrics.outcomes(s).sum(axis=0)[None])["f1"][0] for s in (before, after)
-    )
+    one, two = _f1(before), _f1(after)
     cells = before.truth.sum(axis=0)
     return tuple(
         Fall(name, float(one[k]), float(two[k]), int(cells[k]))

@@ -53,7 +53,7 @@ class Lesson:
     data : CellSet
         Labeled cells first, then the replayed ones, which are for training only.
     rows : numpy.ndarray
-        Row in the labels of each labeled cell.
+        ``(M,)`` row in the labels of each labeled cell.
     replayed : int
     notes : tuple of str
         Images that were not found, and why nothing is replayed, in sentences.
@@ -78,6 +78,8 @@ def make_lesson(
     project: Project,
     labels: Labels,
     base: ModelPackage,
+    classes: Sequence[str],
+    targets: np.ndarray,
     knows: Sequence[int | None],
     *,
     multi_label: bool,
@@ -90,8 +92,12 @@ def make_lesson(
     project : Project
     labels : Labels
     base : ModelPackage
+    classes : sequence of str
+        ``K`` classes to learn.
+    targets : numpy.ndarray
+        ``(N, K)`` 1/0/NaN of the labels; a cell without any of these classes is left out.
     knows : sequence of int or None
-        Class of the base for each class of the project; None for one that it does not know.
+        Class of the base for each class; None for one that it does not know.
     multi_label : bool
     seed : int
         Which of the unlabeled cells are replayed.
@@ -108,6 +114,7 @@ def make_lesson(
     learned, replay, notes = _Parts([], [], [], [], []), _Parts([], [], [], [], []), []
     why_not = _no_replay(base, knows)
     notes += [why_not] if why_not else []
+    usable = np.isfinite(targets).any(axis=1) if multi_label else (targets == 1).any(axis=1)
     planes = labels.planes()
     with open_engine(base) as engine:
         for done, (key, rows) in enumerate(planes.items()):
@@ -117,7 +124,8 @@ def make_lesson(
             except CellClsError as error:
                 notes.append(f"{len(rows):,} labels are not used: {error.what}")
                 continue
-            rows = rows[[fits(labels.anchors[row], image.shape) for row in rows]]
+            inside = [bool(usable[row]) and fits(labels.anchors[row], image.shape) for row in rows]
+            rows = rows[inside]
             drawn = layers([labels.anchors[row] for row in rows], image.shape)
             view = View.of(image, base, None)
             group = str(labels.groups[rows[0]]) if len(rows) else ""
@@ -135,7 +143,12 @@ def make_lesson(
             why="; ".join(notes) or "no cell is labeled",
             remedy="Label some cells, and put their images where the project finds them.",
         )
-    return _joined(labels, base, knows, learned, replay, tuple(notes), multi_label)
+    rows = np.concatenate(learned.rows)
+    answer = _answers(
+        targets[rows], labels.weights[rows], base, knows, learned, replay, multi_label
+    )
+    data = _cells(classes, targets[rows], answer, learned, replay, multi_label)
+    return Lesson(data, rows, len(data) - len(rows), tuple(notes))
 
 
 def _no_replay(base: ModelPackage, knows: Sequence[int | None]) -> str:
@@ -201,43 +214,52 @@ def _add(
     parts.groups += [group] * len(keep)
 
 
-def _joined(
-    labels: Labels,
+def _answers(
+    targets: np.ndarray,
+    weights: np.ndarray,
     base: ModelPackage,
     knows: Sequence[int | None],
     learned: _Parts,
     replay: _Parts,
-    notes: tuple[str, ...],
     multi_label: bool,
-) -> Lesson:
-    rows = np.concatenate(learned.rows)
-    more = sum(map(len, replay.rows))
+) -> np.ndarray:
+    """Return what is learned of every cell, ``(M + R, K)``."""
     known = np.concatenate([*learned.known, *replay.known])
     answer = np.full((len(known), len(knows)), np.nan if multi_label else 0, np.float32)
     for k, of in enumerate(knows):
         if of is not None:
             answer[:, k] = known[:, of]
-    answer[: len(rows)] = mixed(
-        labels.targets[rows], labels.weights[rows], answer[: len(rows)], base.head is not None
-    )
+    own = slice(0, len(targets))
+    answer[own] = mixed(targets, weights, answer[own], base.head is not None)
+    return answer
+
+
+def _cells(
+    classes: Sequence[str],
+    targets: np.ndarray,
+    answer: np.ndarray,
+    learned: _Parts,
+    replay: _Parts,
+    multi_label: bool,
+) -> CellSet:
     hard = answer.copy()
-    hard[: len(rows)] = labels.targets[rows]
+    hard[: len(targets)] = targets
     if multi_label:
         given = np.asarray(np.nan_to_num(hard) > 0.5, np.uint8)
     else:
         given = hard.argmax(axis=1).astype(np.int64)
-    data = CellSet(
+    only = [""] * len(targets) + ["1"] * (len(answer) - len(targets))
+    return CellSet(
         images=np.concatenate([*learned.crops, *replay.crops]),
         labels=given,
-        classes=tuple(one.name for one in labels.classes),
+        classes=tuple(classes),
         groups=np.array([*learned.groups, *replay.groups]),
         names=np.array([*learned.names, *replay.names]),
-        extra={TRAINING_ONLY: np.array([""] * len(rows) + ["1"] * more)},
+        extra={TRAINING_ONLY: np.array(only)},
         group_kind="image",
         layout="cells of a project",
         soft=answer,
     )
-    return Lesson(data, rows, more, notes)
 
 
 def mixed(
