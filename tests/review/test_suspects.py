@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
 
-from napari_cellcls.review import embedding_map
+from napari_cellcls.review import embedding_map, space
 from napari_cellcls.review.events import Draft, Kind, Value
 from napari_cellcls.review.fold import fold
 from napari_cellcls.review.second import is_shared, shared, waiting_for
@@ -101,6 +105,62 @@ def test_the_map_and_its_lasso():
     assert embedding_map.in_lasso(found, around).tolist() == list(range(50, 80))
     assert embedding_map.in_lasso(found, around[:2]).tolist() == []
     assert embedding_map.pca_map(np.ones((3, 1))).tolist() == [[0, 0]] * 3
+
+
+def fake_umap(folder: Path, monkeypatch, line: str) -> None:
+    """Let children find a package ``umap`` whose map is made by one line."""
+    (folder / "umap").mkdir()
+    (folder / "umap" / "__init__.py").write_text(
+        "import sys, time\n"
+        "class UMAP:\n"
+        "    def __init__(self, **options): self.options = options\n"
+        f"    def fit_transform(self, points): {line}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setattr(embedding_map, "has_umap", lambda: True)
+
+
+def test_umap_draws_in_a_process_without_tensorflow(monkeypatch, tmp_path):
+    line = "assert sys.modules['tensorflow'] is None; return points[:, :2] * self.options['n_neighbors']"
+    fake_umap(tmp_path, monkeypatch, line)
+    points = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    found = finish(embedding_map.embedding_map(points, "umap"))
+    np.testing.assert_allclose(found, 15 * space.principal(points, 64)[:, :2], rtol=1e-6)
+    assert found.dtype == np.float32
+    assert "umap" not in sys.modules
+    few = finish(embedding_map.embedding_map(points[:15], "umap"))
+    assert np.array_equal(few, embedding_map.pca_map(points[:15]))
+
+
+def test_umap_that_fails_says_why_and_a_map_given_up_ends_its_process(monkeypatch, tmp_path):
+    fake_umap(
+        tmp_path,
+        monkeypatch,
+        "raise ValueError('no neighbors') if len(points) < 40 else time.sleep(600)",
+    )
+    points = np.random.default_rng(0).normal(size=(60, 4))
+    with pytest.raises(CellClsError, match=r"MAP-FAILED") as caught:
+        finish(embedding_map.embedding_map(points[:30], "umap"))
+    assert "no neighbors" in str(caught.value)
+    task = embedding_map.embedding_map(points, "umap")
+    for _ in range(3):
+        next(task)
+    [child] = [
+        p for p in psutil.Process().children() if "napari_cellcls.review.umap_child" in p.cmdline()
+    ]
+    task.close()
+    assert not child.is_running()
+
+
+@pytest.mark.skipif(not embedding_map.has_umap(), reason="umap-learn is not installed")
+def test_real_umap_keeps_clouds_apart_and_is_the_same_again():
+    points = np.random.default_rng(0).normal(size=(80, 16)).astype(np.float32)
+    points[40:] += 8
+    found, again = (finish(embedding_map.embedding_map(points, "umap")) for _ in range(2))
+    assert found.shape == (80, 2) and np.isfinite(found).all() and np.array_equal(found, again)
+    middles = [found[:40].mean(axis=0), found[40:].mean(axis=0)]
+    near = [np.linalg.norm(found[k : k + 40] - m, axis=1).max() for k, m in zip((0, 40), middles)]
+    assert np.linalg.norm(middles[0] - middles[1]) > max(near)
 
 
 def test_umap_is_named_where_it_is_missing(monkeypatch):

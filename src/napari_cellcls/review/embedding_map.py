@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,6 +18,7 @@ from napari_cellcls.vocabulary import CellClsError, Progress, Task
 Method = Literal["pca", "umap"]
 
 _NEIGHBORS = 15
+_PAUSE_SECONDS = 0.1
 
 
 def has_umap() -> bool:
@@ -41,7 +47,7 @@ def pca_map(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
 def embedding_map(
     embeddings: np.ndarray, method: Method = "pca", seed: int = 0
 ) -> Task[np.ndarray]:
-    """Return a map of embeddings: PCA in a moment, UMAP (McInnes 2018) in up to a minute for 20,000 cells.
+    """Return a map of embeddings: PCA in a moment, UMAP (McInnes 2018) in a minute or more.
 
     Parameters
     ----------
@@ -60,7 +66,7 @@ def embedding_map(
     Raises
     ------
     CellClsError
-        ``MAP-NOUMAP`` when UMAP is asked for and not installed.
+        ``MAP-NOUMAP`` when UMAP is asked for and not installed, ``MAP-FAILED`` when it fails.
     """
     if method == "umap" and not has_umap():
         raise CellClsError(
@@ -103,9 +109,50 @@ def _map(embeddings: np.ndarray, method: Method, seed: int) -> Task[np.ndarray]:
     yield Progress(0, 1, f"Drawing the map of {count:,} cells")
     if method == "pca" or count <= _NEIGHBORS:
         return pca_map(embeddings, seed)
-    from umap import UMAP  # type: ignore[import-not-found, unused-ignore]
-
     axes = space.principal(embeddings, space.DIMENSIONS, seed)
-    found = UMAP(n_neighbors=_NEIGHBORS, random_state=seed, n_jobs=1).fit_transform(axes)
+    found = yield from _in_child(axes, seed)
     yield Progress(1, 1, "The map is drawn")
-    return np.asarray(found, np.float32)
+    return found
+
+
+def _in_child(points: np.ndarray, seed: int) -> Task[np.ndarray]:
+    """Ask :mod:`umap_child`; giving the task up ends the child."""
+    with tempfile.TemporaryDirectory(prefix="cellcls-map-") as folder:
+        source, target, words = (Path(folder, name) for name in ("in.npy", "out.npy", "words.txt"))
+        np.save(source, points)
+        module = "napari_cellcls.review.umap_child"
+        # -P: a file in the current folder must not pass for one of our modules.
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            module,
+            str(source),
+            str(target),
+            str(_NEIGHBORS),
+            str(seed),
+        ]
+        with open(words, "wb") as errors:
+            child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )  # fmt: skip
+            try:
+                while child.poll() is None:
+                    yield Progress(0, 1, "Drawing the map (the first one takes longer)")
+                    time.sleep(_PAUSE_SECONDS)
+            finally:
+                child.kill()
+                child.wait()
+                assert child.stdin is not None
+                child.stdin.close()
+        if child.returncode or not target.exists():
+            said = words.read_text("utf-8", "replace").strip()[-500:]
+            raise CellClsError(
+                "UMAP could not draw the map.",
+                code="MAP-FAILED",
+                why=f"its process ended with status {child.returncode}: {said or 'it said nothing'}",
+                remedy="Use PCA, or install UMAP again: pip install --upgrade umap-learn.",
+            )
+        found: np.ndarray = np.load(target)
+        return found
