@@ -1,15 +1,17 @@
-"""Exports opened by the libraries they are made for; skipped, one by one, where a library is not installed.
+"""Exports opened by the libraries they are made for.
 
-anndata and ome-zarr need other releases of pandas than napari here: name a Python that has them in
-``CELLCLS_READERS_PYTHON`` to run their tests in it.
+anndata and ome-zarr need another release of pandas than napari here, so they get an environment of their
+own from the package index, for this session; skipped where no index can be reached. A Python that has
+them can be named in ``CELLCLS_READERS_PYTHON``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,21 @@ from napari_cellcls.export.project import export_project
 from napari_cellcls.images.read import open_image
 from napari_cellcls.project.project import open_project
 from napari_cellcls.vocabulary import finish
-from tests.export import projects
+from tests.export import projects, readers
 
-OTHER = os.environ.get("CELLCLS_READERS_PYTHON", sys.executable)
+
+@pytest.fixture(scope="session")
+def other_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    named = os.environ.get("CELLCLS_READERS_PYTHON")
+    if named:
+        yield named
+        return
+    folder = tmp_path_factory.mktemp("readers") / "venv"
+    python, why = readers.made(folder, ("anndata>=0.12", "ome-zarr>=0.11"))
+    if not python:
+        pytest.skip(f"anndata and ome-zarr cannot be installed from a package index here: {why}")
+    yield python
+    shutil.rmtree(folder)  # pytest would keep the 400 MB of three sessions
 
 
 @pytest.fixture
@@ -34,12 +48,9 @@ def exported(tmp_path: Path):
     return export
 
 
-def run(program: str, path: Path, needs: str) -> dict:
-    found = subprocess.run([OTHER, "-c", f"import {needs}"], capture_output=True, check=False)
-    if found.returncode:
-        pytest.skip(f"{needs} is not installed; set CELLCLS_READERS_PYTHON to a Python that has it")
+def run(python: str, program: str, path: Path) -> dict:
     done = subprocess.run(
-        [OTHER, "-c", program, str(path)], capture_output=True, text=True, check=False
+        [python, "-c", program, str(path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -64,25 +75,25 @@ def test_geojson_calls_it_valid(exported):
     assert len(content["features"]) == 4
 
 
-def test_anndata_reads_the_table(exported):
+def test_anndata_reads_the_table(exported, other_python: str):
     program = (
         "import sys, json, anndata; a = anndata.read_zarr(sys.argv[1] + '/tables/cells'); "
         "print(json.dumps({'class': dict(zip(a.obs['label'].tolist(), a.obs['class'].tolist())), "
         "'n': a.n_obs, 'region': a.uns['spatialdata_attrs']['region']}))"
     )
-    assert run(program, exported("zarr"), "anndata") == {
+    assert run(other_python, program, exported("zarr")) == {
         "class": {"4": "RBC", "5": "RBC", "9": "", "11": "WBC, large"},
         "n": 4,
         "region": "cells",
     }
 
 
-def test_ome_zarr_reads_image_and_labels(exported):
+def test_ome_zarr_reads_image_and_labels(exported, other_python: str):
     program = (
         "import sys, json; from ome_zarr.io import parse_url; from ome_zarr.reader import Reader; "
         "print(json.dumps([list(n.data[0].shape) for n in Reader(parse_url(sys.argv[1]))() if n.data]))"
     )
-    assert run(program, exported("zarr"), "ome_zarr") == [[3, 60, 80], [60, 80]]
+    assert run(other_python, program, exported("zarr")) == [[3, 60, 80], [60, 80]]
 
 
 def test_our_own_reader_opens_the_image_again(exported):
