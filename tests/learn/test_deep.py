@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +14,19 @@ import pytest
 
 from napari_cellcls.learn import deep
 from napari_cellcls.learn.datasets import open_dataset
-from napari_cellcls.learn.deep_recipe import channels_of, deep_recipe, knows, share_of_validation
-from napari_cellcls.learn.labels import Labels, labeled_cells
-from napari_cellcls.learn.lesson import make_lesson, mixed
+from napari_cellcls.learn.deep_recipe import channels_of, deep_recipe, share_of_validation
+from napari_cellcls.learn.holdout import held_out
+from napari_cellcls.learn.labels import labeled_cells
+from napari_cellcls.learn.lesson import Lesson, make_lesson, mixed
 from napari_cellcls.learn.recipe import parse_recipe, read_recipe
 from napari_cellcls.models.networks import full_params
-from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.models.package import ModelPackage, read_package
 from napari_cellcls.models.registry import load
+from napari_cellcls.models.runtime import open_engine
+from napari_cellcls.project import versions
 from napari_cellcls.project.project import Project
-from napari_cellcls.vocabulary import DataError, ModelError, finish
+from napari_cellcls.review.lock import read_holder
+from napari_cellcls.vocabulary import DataError, ModelError, TaskError, finish
 from tests.learn import smears
 from tests.models import make
 
@@ -38,15 +45,19 @@ def base(tmp_path: Path) -> ModelPackage:
     return smears.base_model(tmp_path / "base.cellpkg")
 
 
-def last_two(labels: Labels) -> list[str]:
-    return sorted(set(labels.groups.tolist()))[-2:]
+def lesson_of(project: Project, base: ModelPackage, knows: tuple[int | None, ...]) -> Lesson:
+    labels = labeled_cells(project.journal.state)
+    task = make_lesson(
+        project, labels, base, ("Alpha", "Beta"), labels.targets, knows, multi_label=False
+    )
+    return finish(task)
 
 
 def test_a_lesson_holds_the_labels_and_the_bases_own_answers(
     project: Project, base: ModelPackage
 ) -> None:
     labels = labeled_cells(project.journal.state)
-    lesson = finish(make_lesson(project, labels, base, (0, 1), multi_label=False))
+    lesson = lesson_of(project, base, (0, 1))
     data = lesson.data
     assert len(lesson.rows) == len(labels) == 48 and data.classes == ("Alpha", "Beta")
     assert np.array_equal(data.matrix[:48], labels.targets[lesson.rows] == 1)
@@ -63,8 +74,7 @@ def test_a_lesson_holds_the_labels_and_the_bases_own_answers(
 def test_nothing_is_replayed_where_a_class_is_new_to_the_base(
     project: Project, base: ModelPackage
 ) -> None:
-    labels = labeled_cells(project.journal.state)
-    lesson = finish(make_lesson(project, labels, base, (0, None), multi_label=False))
+    lesson = lesson_of(project, base, (0, None))
     assert lesson.replayed == 0 and "a class that it does not know" in lesson.notes[0]
 
 
@@ -78,7 +88,7 @@ def test_a_label_counts_as_far_as_it_is_sure() -> None:
 
 
 def test_the_folder_of_a_training(project: Project, base: ModelPackage) -> None:
-    folder = finish(deep.begin(project, base, last_two))
+    folder = finish(deep.begin(project, base))
     assert deep.unfinished(project) == folder and not deep.is_finished(folder)
     recipe = read_recipe(folder / "recipe.yaml")
     assert recipe.start.sha256 == base.sha256 and recipe.classes == ("Alpha", "Beta")
@@ -87,9 +97,9 @@ def test_the_folder_of_a_training(project: Project, base: ModelPackage) -> None:
     data = finish(open_dataset(folder / "data", size=24, channels="rgb", classes=recipe.classes))
     sides = list(data.sides.values())
     assert [sides.count(s) for s in ("training", "validation", "test")] == [3, 1, 2]
-    assert {g for g, s in data.sides.items() if s == "test"} == set(
-        last_two(labeled_cells(project.journal.state))
-    )
+    labels = labeled_cells(project.journal.state)
+    held = labels.groups[held_out(labels, np.arange(len(labels)))]
+    assert {g for g, s in data.sides.items() if s == "test"} == set(held.tolist())
     about = json.loads((folder / "tune.json").read_text())
     assert len(about["cells"]) == 48 and about["base"] == "small-smear@1.0.0"
     deep.discard(folder)
@@ -124,27 +134,68 @@ def test_the_recipe_follows_the_base(base: ModelPackage) -> None:
     assert refused.value.code == "DEEP-CHANNELS"
 
 
-def test_classes_are_known_by_id_then_by_name(base: ModelPackage) -> None:
-    known = knows(base.manifest, ["alpha", "x", "y", "z"], ["Renamed", "Beta", "Beta", "New"])
-    assert known == (0, 1, None, None)
-    assert share_of_validation(["a", "b"], {"a": 0.1, "b": 0.2}) == []
-    assert share_of_validation(list("abcdefghij"), {c: ord(c) for c in "abcdefghij"}) == ["a", "b"]
+def test_a_fifth_of_the_groups_validates() -> None:
+    assert share_of_validation({"a": 0.1, "b": 0.2}) == []
+    assert share_of_validation({c: ord(c) for c in "abcdefghij"}) == ["a", "b"]
 
 
 def test_labels_of_one_class_are_too_few(tmp_path: Path, base: ModelPackage) -> None:
     project, _ = smears.project_of(tmp_path / "one", images=1, labeled=0)
     with project, pytest.raises(DataError) as few:
-        finish(deep.begin(project, base, last_two))
+        finish(deep.begin(project, base))
     assert few.value.code == "LEARN-FEW"
 
 
 @pytest.mark.tensorflow
-def test_a_training_in_its_own_process(project: Project, base: ModelPackage) -> None:
-    folder = finish(deep.begin(project, base, last_two, changes=SHORT | {"early_stopping": None}))
+def test_from_labels_to_a_proven_version_in_a_process_of_its_own(
+    project: Project, base: ModelPackage
+) -> None:
     notes: list[str] = []
-    done = finish(deep.train(folder, on_note=notes.append))
-    assert done["event"] == "done" and "Starts from small-smear@1.0.0." in notes
-    points = deep.curve(folder)
-    assert [p.epoch for p in points] == [1, 2] and points[1].val_macro_f1 is not None
-    assert deep.is_finished(folder)
-    assert finish(deep.train(folder)) == {}  # nothing is trained twice
+    folders: list[Path] = []
+    task = deep.finetune_deep(
+        project, base, changes=SHORT | {"early_stopping": None}, on_note=notes.append,
+        on_folder=folders.append,
+    )  # fmt: skip
+    made = finish(task)
+    assert "Starts from small-smear@1.0.0." in notes
+    assert [p.epoch for p in deep.curve(folders[0])] == [1, 2]
+    assert made.labels_used == 32 and made.held_out == 16
+    assert made.verdict.cells == 16 and made.verdict.groups == 2
+    assert {one.name for one in made.verdict.classes} == {"Alpha", "Beta"}
+    package = read_package(made.package_path)
+    manifest = package.manifest
+    assert manifest.level == "tuned" and manifest.provenance.recipe == "deep/1"
+    assert manifest.provenance.parent == "small-smear@1.0.0"
+    assert package.weights_sha256 != base.weights_sha256
+    with open_engine(package) as engine:  # ONNX Runtime gives what Keras gave, or it does not open
+        assert np.allclose(engine.embed(package.test_input), package.test_output, atol=1e-3)
+    found = versions.history(project)
+    assert [one.label for one in found.versions] == [made.label]
+    assert (versions.in_use(project) is not None) is made.promoted
+    assert deep.unfinished(project) is None and not (folders[0] / "run" / "checkpoints").exists()
+    # The same training runs elsewhere, from the folder alone.
+    assert read_recipe(folders[0] / "recipe.yaml").start.package == "base.cellpkg"
+
+
+@pytest.mark.tensorflow
+def test_canceled_or_killed_the_model_in_use_stays(project: Project, base: ModelPackage) -> None:
+    long = {"phases": [{"epochs": 500, "learning_rate": 0.001, "steps_per_epoch": 20}]}
+    folders: list[Path] = []
+    task = deep.finetune_deep(
+        project, base, changes=long | {"early_stopping": None}, on_folder=folders.append
+    )
+    with pytest.raises(TaskError) as killed:
+        for _ in task:
+            if folders and deep.is_at_work(folders[0]):
+                os.kill(read_holder(folders[0] / "alive").pid, signal.SIGKILL)
+    assert killed.value.code == "TASK-CHILD"
+    folder = folders[0]
+    assert versions.in_use(project) is None and deep.unfinished(project) == folder
+    again = deep.go_on(project, folder)
+    for step in again:
+        if "epoch" in step.message:
+            break
+    started = time.monotonic()
+    again.close()
+    assert time.monotonic() - started < 5
+    assert not folder.exists() and versions.history(project).versions == ()
