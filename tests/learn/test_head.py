@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from napari_cellcls.learn import head
+from napari_cellcls.learn import head, prior
 from napari_cellcls.learn.head import fit_head
 from napari_cellcls.vocabulary import DataError
 
@@ -44,7 +44,7 @@ def test_it_is_the_ridge_logistic_regression_of_scikit_learn(
     monkeypatch.setattr(head, "_ROUNDS", 2000)
     x, labels = cells(20)
     z = (x - x.mean(0)) / x.std(0) / np.sqrt(D)
-    monkeypatch.setattr(head, "STRENGTHS", (0.01,))
+    monkeypatch.setattr(prior, "STRENGTHS", (0.01,))
     found = fit_head(x, np.eye(3)[labels])
     other = LogisticRegression(
         C=1 / (0.01 * len(x)), class_weight="balanced", max_iter=5000, tol=1e-8

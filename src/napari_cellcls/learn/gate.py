@@ -109,6 +109,7 @@ def judge_change(
     classes: Sequence[str],
     *,
     regression: tuple[Scored, Scored] | None = None,
+    known: Sequence[str] | None = None,
     attempts: int = 1,
     resamples: int = 2000,
     seed: int = 42,
@@ -123,6 +124,8 @@ def judge_change(
     classes : sequence of str
     regression : tuple of Scored, optional
         Answers of both on exemplars of the model before, for the classes it knew.
+    known : sequence of str, optional
+        Names of those; all by default.
     attempts : int
         How often these labels have been asked so far, this time included.
     resamples, seed : int
@@ -133,7 +136,7 @@ def judge_change(
     groups = len(np.unique(before.groups))
     difference = _interval(before, after, level, resamples, seed)
     falls = _falls(before, after, classes, FALL)
-    forgotten = _forgotten(regression, classes)
+    forgotten = _forgotten(regression, classes if known is None else known)
     word, promote, reasons = _word(one, two, difference, falls, len(before), groups)
     if promote and two <= _luck(after, seed):
         word, promote, reasons = "not enough data to tell", False, [_GUESSED]

@@ -8,20 +8,17 @@ space that the labeled cells span: the solution of a ridge penalty lies in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from napari_cellcls.learn.calibration import fit_temperature
+from napari_cellcls.learn.prior import Start
 from napari_cellcls.learn.span import Span
 from napari_cellcls.learn.splits import grouped_folds, random_folds
 from napari_cellcls.vocabulary import DataError
 
-STRENGTHS = (0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
-"""Ridge penalties tried, strongest first, per cell and on descriptors of unit mean square."""
-NEAR = (10.0, 3.0, 1.0, 0.3, 0.1)
-"""Tried before them where there is a head to stay near: so strong that few labels hardly move it."""
 _FOLDS = 4
 _ROUNDS = 60
 
@@ -109,24 +106,11 @@ def fit_head(
         ``LEARN-FEW`` when a class to be learned has no cell, or there are fewer than two classes;
         ``DATA-SHAPE`` when arrays do not belong together or are not numbers.
     """
-    x, y = np.asarray(descriptors, np.float32), np.asarray(targets, np.float64)
-    w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
-    own = len(x)
-    if replay is not None:
-        x = np.concatenate([x, np.asarray(replay[0], np.float32)])
-        y = np.concatenate([y, np.asarray(replay[1], np.float64)])
-        extra = np.ones(len(x) - own) if replay_weights is None else replay_weights
-        w = np.concatenate([w, np.asarray(extra, np.float64)])
-    _check(x, y, w)
-    start = _Start.of(x, y.shape[1], prior)
-    blocks = blocks or (x.shape[1],)
-    if sum(blocks) != x.shape[1]:
-        raise DataError(
-            "Descriptors and their parts do not belong together.",
-            code="DATA-SHAPE",
-            why=f"blocks of {sum(blocks)} columns, descriptors have {x.shape[1]}",
-            remedy="Describe the cells again.",
-        )
+    own = len(descriptors)
+    x, y, w = _with_replay(descriptors, targets, weights, replay, replay_weights)
+    blocks = blocks or x.shape[1:2]
+    _check(x, y, w, blocks)
+    start = Start.of(x, y.shape[1], prior)
     space = Span.of(x, blocks)
     z = space.into(x)
     exclusive = bool(np.isfinite(y).all() and (y.sum(axis=1) == 1).all()) and not multi_label
@@ -145,52 +129,30 @@ def fit_head(
     return Head(kernel, bias, temperature, chosen, count, grouped, held.astype(np.float32))
 
 
+def _with_replay(
+    descriptors: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray | None,
+    replay: tuple[np.ndarray, np.ndarray] | None,
+    replay_weights: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, y = np.asarray(descriptors, np.float32), np.asarray(targets, np.float64)
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+    if replay is None:
+        return x, y, w
+    extra = np.ones(len(replay[0])) if replay_weights is None else replay_weights
+    return (
+        np.concatenate([x, np.asarray(replay[0], np.float32)]),
+        np.concatenate([y, np.asarray(replay[1], np.float64)]),
+        np.concatenate([w, np.asarray(extra, np.float64)]),
+    )
+
+
 def _temperature(held: np.ndarray, y: np.ndarray, exclusive: bool) -> float:
     if exclusive:
         return fit_temperature(held, y.argmax(axis=1))
     judged = np.isfinite(y)
     return fit_temperature(held[judged][:, None], y[judged][:, None] > 0)
-
-
-@dataclass(frozen=True)
-class _Start:
-    """What learning starts from: logits ``(N, K)`` of the head before, and what holds them."""
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    logits: np.ndarray
-    held: np.ndarray
-    strengths: tuple[float, ...]
-
-    @classmethod
-    def of(cls, x: np.ndarray, classes: int, prior: tuple[np.ndarray, np.ndarray] | None) -> _Start:
-        """Return it for descriptors ``(N, D)``; zeros without a head before.
-
-        ``held`` ``(K,)`` says whose bias is penalized: that of the classes it knew.
-        """
-        if prior is None:
-            zero = np.zeros(classes)
-            return cls(np.zeros(0), zero, np.zeros((len(x), classes)), zero, STRENGTHS)
-        kernel, bias = (np.asarray(part, np.float32) for part in prior)
-        if kernel.shape != (x.shape[1], classes) or bias.shape != (classes,):
-            raise DataError(
-                "The head of the model before does not fit these descriptors and classes.",
-                code="DATA-SHAPE",
-                why=f"kernel {kernel.shape} and bias {bias.shape}, descriptors have {x.shape[1]} numbers, there are {classes} classes",
-                remedy="Describe the cells with the same model.",
-            )
-        logits = (x @ kernel + bias).astype(np.float64)
-        held = kernel.any(axis=0).astype(float)
-        return cls(kernel, bias, logits, held, (*NEAR, *STRENGTHS))
-
-    @property
-    def unproven(self) -> float:
-        """The penalty where too few cells choose it: near the head before, else the middle one."""
-        return NEAR[1] if self.held.any() else STRENGTHS[len(STRENGTHS) // 2]
-
-    def take(self, rows: np.ndarray) -> _Start:
-        """Return it for some of the rows."""
-        return replace(self, logits=self.logits[rows])
 
 
 def _choose(
@@ -200,7 +162,7 @@ def _choose(
     fold: np.ndarray,
     own: int,
     exclusive: bool,
-    start: _Start,
+    start: Start,
 ) -> tuple[float, np.ndarray]:
     """Return the penalty with the least loss on held-out cells, and their logits with it."""
     strengths = start.strengths
@@ -237,7 +199,7 @@ def _solve(
     w: np.ndarray,
     strengths: Sequence[float],
     exclusive: bool,
-    start: _Start,
+    start: Start,
 ) -> list[np.ndarray]:
     """Return the parameters ``(R + 1, K)`` for each penalty; each begins where the one before ended."""
     from scipy.optimize import minimize
@@ -317,12 +279,19 @@ def _folds(y: np.ndarray, groups: np.ndarray | None, seed: int) -> tuple[np.ndar
     return random_folds(np.nan_to_num(y).astype(int), folds=folds, seed=seed), False
 
 
-def _check(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> None:
+def _check(x: np.ndarray, y: np.ndarray, w: np.ndarray, blocks: Sequence[int]) -> None:
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(w) != len(y):
         raise DataError(
             "Descriptors, labels and weights do not belong together.",
             code="DATA-SHAPE",
             why=f"{x.shape} descriptors, {y.shape} labels, {w.shape} weights",
+            remedy="Describe the cells again.",
+        )
+    if sum(blocks) != x.shape[1]:
+        raise DataError(
+            "Descriptors and their parts do not belong together.",
+            code="DATA-SHAPE",
+            why=f"blocks of {sum(blocks)} columns, descriptors have {x.shape[1]}",
             remedy="Describe the cells again.",
         )
     if not np.isfinite(x).all():

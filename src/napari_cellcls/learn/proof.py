@@ -127,8 +127,9 @@ def judge(
         old = answers_of(rival, roster, court.rows[whole], truth, names)
         regression = _regression(before, head, rival, multi_label)
         found = gate.judge_change(
-            old, after, roster.names, regression=regression, attempts=attempts, seed=seed
-        )
+            old, after, roster.names, regression=regression, attempts=attempts, seed=seed,
+            known=[name for name, old_one in zip(roster.names, before.known) if old_one],
+        )  # fmt: skip
     if not court.held_out:
         more = max(FEWEST - groups, 1)
         found = gate.weakened(

@@ -13,7 +13,7 @@ from napari_cellcls.learn.labels import Labels
 from napari_cellcls.learn.proof import Rival
 from napari_cellcls.models.package import read_package
 from napari_cellcls.project import versions
-from napari_cellcls.vocabulary import Task
+from napari_cellcls.vocabulary import InputPlane, Task
 
 if TYPE_CHECKING:
     from napari_cellcls.models.package import ModelPackage
@@ -50,20 +50,25 @@ def rival_of(
     """
     notes: list[str] = []
     in_use = versions.in_use(project)
-    held = set(hashes(labels.groups[found.rows[is_held]]))
+    judging = set(hashes(labels.groups[found.rows[is_held] if is_held.any() else found.rows]))
     if in_use is not None:
         package = read_package(in_use.path)
         known = roster.same_classes(package, labels, state)
         extra = package.manifest.provenance.extra.get("groups")
         learned = frozenset(map(str, extra)) if isinstance(extra, list) else frozenset()
-        if not held or len(held - learned) >= 2:
+        # Cross-validated answers of the new head must not meet those of a model that knows the cells.
+        fair = len(judging - learned) >= 2 if is_held.any() else not judging & learned
+        if fair:
             if package.head is not None and known:
                 values = yield from _seen_by(package, project, labels, network, found)
                 return Rival(package, known, values, learned), notes
         else:
             notes.append(
-                f"{in_use.label} is in use and has learned from the images held out now, so the new "
+                f"{in_use.label} is in use and has learned from the images that judge now, so the new "
                 f"version was compared with {base.manifest.title} instead."
+                if base.head is not None
+                else f"{in_use.label} is in use and has learned from the images that judge now, so the "
+                "new version could not be compared with it."
             )
     known = roster.same_classes(base, labels, state)
     if base.head is None or not known:
@@ -76,19 +81,18 @@ def _seen_by(
     package: ModelPackage, project: Project, labels: Labels, network: ModelPackage, found: Described
 ) -> Task[np.ndarray]:
     """Return the numbers of the described cells as another model has them."""
-    if _same_view(package, network):
+    if _same_view(package, network, found.inputs):
         return found.values
     other = yield from describe_labels(project, labels, package)
     return _aligned(other, found)
 
 
-def _same_view(one: ModelPackage, other: ModelPackage) -> bool:
+def _same_view(one: ModelPackage, other: ModelPackage, inputs: tuple[InputPlane, ...]) -> bool:
     views = [
         (p.weights_sha256, p.manifest.crop, p.manifest.normalization, p.manifest.turns)
         for p in (one, other)
     ]
-    open_inputs = not other.manifest.inputs
-    return views[0] == views[1] and (open_inputs or one.manifest.planes == other.manifest.planes)
+    return views[0] == views[1] and one.manifest.planes == inputs
 
 
 def _aligned(other: Described, found: Described) -> np.ndarray:
