@@ -39,7 +39,8 @@ def test_qupath_in_micrometers_and_in_pixels(tmp_path: Path):
             "day1.tif\tRBC\t2.875\t3.5\nday1.tif\tTumor: CD3\t16.9\t25.2\n",
         )
     )
-    assert [one.classes for one in rows] == [("RBC",), ("Tumor", "CD3")]
+    assert [one.classes for one in rows] == [("RBC",), ("Tumor: CD3",)]
+    assert [one.joined for one in rows] == [False, True]
     assert rows[0].image == "day1.tif" and rows[0].place_um == (3.5, 2.875)
     assert cells_of(rows) == [4, 9]
     lost = match(rows, "i", projects.cells()).lost
@@ -122,7 +123,8 @@ def test_geojson_of_qupath(tmp_path: Path):
     path = tmp_path / "q.geojson"
     path.write_text(json.dumps(features), encoding="utf-8")
     found = read_geojson(path)
-    assert [one.classes for one in found] == [("A", "B"), ("RBC",), ("RBC",)]
+    assert [one.classes for one in found] == [("A: B",), ("RBC",), ("RBC",)]
+    assert [one.joined for one in found] == [True, False, False]
     assert found[0].mask.shape == (2, 3) and found[0].origin == (20, 10)
     assert (found[1].y, found[1].x) == (6.5, 11)
     for content, why in (

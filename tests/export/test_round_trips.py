@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +15,8 @@ from napari_cellcls.export.matching import match
 from napari_cellcls.export.project import export_project, of_images, read_labels
 from napari_cellcls.export.taking import take_in
 from napari_cellcls.learn.datasets import open_dataset
-from napari_cellcls.project.project import open_project
-from napari_cellcls.review.events import chain_faults
+from napari_cellcls.project.project import create_project, open_project
+from napari_cellcls.review.events import Flag, chain_faults
 from napari_cellcls.review.table import label_table
 from napari_cellcls.vocabulary import DataError, finish
 from tests.export import projects
@@ -182,3 +183,99 @@ def test_merging_is_the_same_in_either_order(tmp_path: Path, capsys):
             assert list(chain_faults(one.journal.state.events)) == []
     assert states[0] == states[1]
     assert {"ana", "ben", "cy"} == set(states[0]["counts"])
+
+
+def with_notes(project: Path) -> None:
+    """Let ben flag, skip and remark where ana did, and cy only flag and remark."""
+    for who in ("ben", "cy"):
+        with open_project(project, annotator=who) as one:
+            journal = one.journal
+            by_label = {
+                journal.state.anchor(c)["label"]: c
+                for c in journal.state.cells
+                if journal.state.images[journal.state.image_of(c) or ""].name == "day1.tif"
+            }
+            if who == "ben":
+                journal.flag(by_label[5], Flag.BAD_SEGMENTATION)
+                journal.comment(by_label[5], "two cells")
+                journal.comment(by_label[5], "or / three")
+                journal.skip(by_label[5])
+                journal.skip(by_label[9])
+            else:
+                journal.flag(by_label[4], Flag.BORDER)
+                journal.comment(by_label[9], "no idea")
+
+
+@pytest.mark.parametrize("kind", ["csv", "geojson", "coco"])
+def test_everybody_s_flags_skips_and_remarks_come_back(project: Path, tmp_path: Path, kind: str):
+    with_notes(project)
+    with open_project(project, read_only=True) as source:
+        exported = finish(export_project(source, kind))
+        expected = label_table(source.journal.state)
+        said = {c: cell.comments for c, cell in source.journal.state.cells.items()}
+    with projects.empty(tmp_path) as target:
+        names = {i.name.split(".")[0]: n for n, i in target.journal.state.images.items()}
+        for path in exported.paths:
+            if kind == "geojson":
+                image_id = names[path.name.split(".")[0].replace("_", " ")]
+                take_in(target.journal, match(read_labels(path), image_id))
+            else:
+                taken(target, path, projects.cells() if kind == "csv" else None)
+        found = label_table(target.journal.state)
+        columns = [*WHO, "flags", "skipped", "comments"]
+        pd.testing.assert_frame_equal(found[columns], expected[columns])
+        if kind != "csv":  # a table has one remark per person
+            for cell_id, comments in said.items():
+                now = target.journal.state.cells[cell_id].comments
+                assert sorted((c.annotator, c.text) for c in now) == sorted(
+                    (c.annotator, c.text) for c in comments
+                )
+
+
+def test_a_class_with_a_colon_is_one_where_cells_have_one_and_several_where_they_have_several(
+    tmp_path: Path,
+):
+    square = [[[3, 2], [20, 2], [20, 12], [3, 12], [3, 2]]]
+    feature = {
+        "type": "Feature", "geometry": {"type": "Polygon", "coordinates": square},
+        "properties": {"classification": {"name": "Tumor: Positive", "names": ["Tumor", "Positive"]}},
+    }  # fmt: skip
+    path = tmp_path / "q.geojson"
+    path.write_text(json.dumps([feature]), encoding="utf-8")
+    for several, known, expected in (
+        (False, (), [("Tumor: Positive",)]),
+        (True, (), [("Positive", "Tumor")]),
+        (True, ("Tumor: Positive",), [("Tumor: Positive",)]),
+    ):
+        with create_project(
+            tmp_path / f"{several}{len(known)}", classes=known, multi_label=several
+        ) as one:
+            done = take_in(one.journal, match(read_labels(path), "i"), multi_label=several)
+            state = one.journal.state
+            told = [
+                tuple(sorted(state.classes[c].name for c in d.classes))
+                for cell in state.cells.values()
+                for d in cell.decisions.values()
+            ]
+            assert told == expected and done.labels == len(expected[0])
+
+
+@pytest.mark.parametrize("kind", ["geojson", "coco"])
+def test_a_class_that_was_changed_elsewhere_is_a_label_of_who_imports_it(
+    project: Path, tmp_path: Path, kind: str
+):
+    with open_project(project, read_only=True) as source:
+        [path, *_] = finish(export_project(source, kind)).paths
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if kind == "geojson":
+        cell = next(f for f in content["features"] if f["properties"]["name"] == "5")
+        cell["properties"]["classification"] = {"name": "WBC, large", "names": ["WBC, large"]}
+    else:
+        number = next(c["id"] for c in content["categories"] if c["name"] == "WBC, large")
+        cell = next(a for a in content["annotations"] if a["attributes"]["label"] == 5)
+        cell["category_id"] = number
+    path.write_text(json.dumps(content), encoding="utf-8")
+    rows = [one for one in read_labels(path) if one.image in ("", "day1.tif")]
+    said = [(one.annotator, one.classes) for one in rows if one.label == 5]
+    assert said == [("ana", ("RBC",)), ("", ("WBC, large",))]
+    assert [one.flags for one in rows if one.label == 5] == [("ambiguous",), ()]

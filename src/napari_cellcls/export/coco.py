@@ -14,9 +14,9 @@ from napari_cellcls import __version__
 from napari_cellcls.cells.identity import Anchor
 from napari_cellcls.export.errors import writing
 from napari_cellcls.export.field import Field
-from napari_cellcls.export.imported import Found, bad_file, by_person, load_json
+from napari_cellcls.export.imported import Found, bad_file, by_person, load_json, written_classes
 from napari_cellcls.export.outlines import mask_of
-from napari_cellcls.review.table import CELL, COMMENTS, OPINIONS, SOURCE, WHEN
+from napari_cellcls.review.table import CELL, COMMENTS, NOTES, OPINIONS, SOURCE, WHEN
 from napari_cellcls.vocabulary import COLUMNS, RESEARCH_USE_ONLY
 
 UNLABELED = "not labeled"
@@ -24,7 +24,7 @@ UNLABELED = "not labeled"
 
 _TEXTS = (
     CELL, COLUMNS.predicted, COLUMNS.corrected, COLUMNS.annotator, SOURCE, WHEN, COLUMNS.model,
-    COLUMNS.flags, COMMENTS, OPINIONS,
+    COLUMNS.flags, COMMENTS, OPINIONS, NOTES,
 )  # fmt: skip
 _MAX_PIXELS = 1 << 31
 
@@ -96,7 +96,7 @@ def read_coco(path: str | os.PathLike[str]) -> list[Found]:
         found = [
             one
             for entry in content["annotations"]
-            for one in by_person(_found(entry, images, categories), _opinions(entry))
+            for one in _by_person(entry, _found(entry, images, categories), categories)
         ]
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise bad_file(path, f"an entry cannot be understood: {error!r:.100}") from error
@@ -150,7 +150,10 @@ def _found(
     entry: Mapping[str, Any], images: Mapping[Any, Mapping[str, Any]], categories: Mapping[Any, str]
 ) -> Found:
     attributes = entry.get("attributes") or {}
-    names = attributes.get("classes") or [categories[entry["category_id"]]]
+    category = categories[entry["category_id"]]
+    names = attributes.get("classes") or [category]
+    if names[0] != category:  # another program changed the category and left the rest
+        names = [category]
     image = images.get(entry.get("image_id"), {})
     label = attributes.get("label")
     told = Found(
@@ -160,7 +163,7 @@ def _found(
         annotator=str(attributes.get(COLUMNS.annotator, "")),
         source=str(attributes.get(SOURCE, "")),
         flags=tuple(w for w in str(attributes.get(COLUMNS.flags, "")).split(COLUMNS.joiner) if w),
-        comment=str(attributes.get(COMMENTS, "")),
+        comments=tuple(str(text) for text in (attributes.get(COMMENTS),) if text),
         label=label if isinstance(label, int) else None,
     )
     drawn = entry.get("segmentation")
@@ -175,8 +178,12 @@ def _found(
     return told.at_mask(mask, origin) if mask.size else told
 
 
-def _opinions(entry: Mapping[str, Any]) -> str:
-    return str((entry.get("attributes") or {}).get(OPINIONS, ""))
+def _by_person(entry: Mapping[str, Any], told: Found, categories: Mapping[Any, str]) -> list[Found]:
+    attributes = entry.get("attributes") or {}
+    category, written = categories[entry["category_id"]], written_classes(attributes)
+    was = written[0] if written else UNLABELED
+    edited = CELL in attributes and category not in (was, UNLABELED)
+    return by_person(told, attributes, edited)
 
 
 def _from_runs(drawn: Mapping[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:

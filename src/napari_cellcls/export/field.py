@@ -15,7 +15,16 @@ import pandas as pd
 
 from napari_cellcls.cells.identity import Anchor, anchors
 from napari_cellcls.review.masks import anchor_of
-from napari_cellcls.review.table import CELL, COMMENTS, DISAGREED, OPINIONS, SOURCE, WHEN, decided
+from napari_cellcls.review.table import (
+    CELL,
+    COMMENTS,
+    DISAGREED,
+    NOTES,
+    OPINIONS,
+    SOURCE,
+    WHEN,
+    decided,
+)
 from napari_cellcls.vocabulary import CLASS_COLORS, COLUMNS, CellClass, ClassScheme
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ class Field:
     table : pandas.DataFrame
         One row per cell in the order of ``anchors``: the columns of
         :data:`~napari_cellcls.vocabulary.COLUMNS`, ``p_<class id>`` where predictions are known,
-        ``cell``, ``source``, ``labeled_utc``, ``comments`` and ``opinions``.
+        ``cell``, ``source``, ``labeled_utc``, ``comments``, ``opinions`` and ``notes``.
     classes : tuple of CellClass
     shape : tuple of int or None
         ``(Y, X)``; None when the image is not at hand.
@@ -174,7 +183,7 @@ def field_of_cells(
     places = anchors(cells, image_id, pixel_size_um=pixel_size_um)
     table = predictions.to_table(cells)
     table[CELL] = [place.cell_id for place in places]
-    empty = dict.fromkeys((SOURCE, WHEN, COMMENTS, OPINIONS), "")
+    empty = dict.fromkeys((SOURCE, WHEN, COMMENTS, OPINIONS, NOTES), "")
     table = table.assign(**empty)
     if state is not None:
         for row, place in enumerate(places):
@@ -209,7 +218,8 @@ def scheme_of(names: Iterable[str]) -> tuple[CellClass, ...]:
 
 def _decide(table: pd.DataFrame, row: int, values: Mapping[str, Any]) -> None:
     # What a model said stays; only what people said is taken from the journal.
-    for column in (COLUMNS.corrected, COLUMNS.annotator, SOURCE, WHEN, COMMENTS, OPINIONS):
+    said = (COLUMNS.corrected, COLUMNS.annotator, SOURCE, WHEN, COMMENTS, OPINIONS, NOTES)
+    for column in said:
         table.loc[table.index[row], column] = values[column]
     words = [w for w in (table[COLUMNS.flags].iloc[row], values[COLUMNS.flags]) if w]
     table.loc[table.index[row], COLUMNS.flags] = COLUMNS.joiner.join(words)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from napari_cellcls.export.imported import Found, bad_file, missing
-from napari_cellcls.review.table import CELL, COMMENTS, IMAGE, RULED_OUT, SOURCE
+from napari_cellcls.review.table import CELL, COMMENTS, IMAGE, RULED_OUT, SKIPPED, SOURCE
 from napari_cellcls.vocabulary import COLUMNS
 
 Row: TypeAlias = Mapping[str, str]
@@ -97,14 +97,16 @@ def _ours(row: Row) -> Found:
         annotator=row.get(COLUMNS.annotator, ""),
         source=row.get(SOURCE, ""),
         flags=_words(row.get(COLUMNS.flags, "")),
-        comment=row.get(COMMENTS, ""),
+        comments=tuple(text for text in (row.get(COMMENTS, ""),) if text),
+        skipped=row.get(SKIPPED, "").casefold() == "true",
     )
 
 
 def _qupath(row: Row) -> Found:
     name = _first(row, _CLASS)
     told = Found(
-        classes=tuple(part.strip() for part in name.split(": ") if part.strip()),
+        classes=(name,) if name else (),
+        joined=": " in name,
         image=_first(row, _IMAGE),
     )
     for column, text in row.items():

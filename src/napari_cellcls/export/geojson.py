@@ -13,15 +13,15 @@ import numpy as np
 
 from napari_cellcls.export.errors import writing
 from napari_cellcls.export.field import Field
-from napari_cellcls.export.imported import Found, bad_file, by_person, load_json
+from napari_cellcls.export.imported import Found, bad_file, by_person, load_json, written_classes
 from napari_cellcls.export.outlines import Polygon, mask_of, polygons
-from napari_cellcls.review.table import CELL, COMMENTS, OPINIONS, SOURCE, WHEN
+from napari_cellcls.review.table import CELL, COMMENTS, NOTES, OPINIONS, SOURCE, WHEN
 from napari_cellcls.vocabulary import COLUMNS
 
 _SPACE = uuid.UUID("6f2b0c0e-5f1e-4c43-9d5b-9b9f2a4f7c11")
 _TEXTS = (
     CELL, COLUMNS.predicted, COLUMNS.corrected, COLUMNS.annotator, SOURCE, WHEN, COLUMNS.model,
-    COLUMNS.flags, COMMENTS, OPINIONS,
+    COLUMNS.flags, COMMENTS, OPINIONS, NOTES,
 )  # fmt: skip
 
 
@@ -110,13 +110,17 @@ def _cells(feature: dict[str, Any]) -> list[Found]:
     coordinates: Any = geometry.get("coordinates")
     properties = feature.get("properties") or {}
     metadata = properties.get("metadata") or {}
+    name = _class_name(properties.get("classification"))
+    written = written_classes(metadata)
+    ours = name == ": ".join(written)
     told = Found(
-        classes=_classes(properties.get("classification")),
+        classes=written if ours else (name,) if name else (),
+        joined=not ours and ": " in name,
         cell_id=str(metadata.get(CELL, "")),
         annotator=str(metadata.get(COLUMNS.annotator, "")),
         source=str(metadata.get(SOURCE, "")),
         flags=_words(metadata.get(COLUMNS.flags)),
-        comment=str(metadata.get(COMMENTS, "")),
+        comments=tuple(str(text) for text in (metadata.get(COMMENTS),) if text),
         label=_label(properties.get("measurements")),
     )
     if kind in ("Polygon", "MultiPolygon"):
@@ -125,7 +129,8 @@ def _cells(feature: dict[str, Any]) -> list[Found]:
         mask, origin = mask_of(outlines)
         if not mask.size:
             return []
-        return by_person(told.at_mask(mask, origin), str(metadata.get(OPINIONS, "")))
+        edited = CELL in metadata and bool(name) and not ours
+        return by_person(told.at_mask(mask, origin), metadata, edited)
     if kind in ("Point", "MultiPoint"):
         points = [coordinates] if kind == "Point" else coordinates
         # A point of QuPath is a place between pixels; the center of the first pixel is (0.5, 0.5).
@@ -140,16 +145,16 @@ def _ring(coordinates: list[list[float]]) -> np.ndarray:
     return ring[:-1] if len(ring) > 1 and (ring[0] == ring[-1]).all() else ring
 
 
-def _classes(classification: Any) -> tuple[str, ...]:
+def _class_name(classification: Any) -> str:
+    """Return the name of a class, several joined as QuPath does it, empty for none."""
     if isinstance(classification, str):
-        return (classification,) if classification else ()
+        return classification
     if not isinstance(classification, dict):
-        return ()
+        return ""
     names = classification.get("names")
     if isinstance(names, list):
-        return tuple(str(name) for name in names)
-    name = str(classification.get("name") or "")
-    return tuple(part.strip() for part in name.split(": ") if part.strip())
+        return ": ".join(str(name) for name in names)
+    return str(classification.get("name") or "")
 
 
 def _label(measurements: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from napari_cellcls.files import reason
 from napari_cellcls.review.events import Source
+from napari_cellcls.review.table import DISAGREED, NOTES, OPINIONS
 from napari_cellcls.vocabulary import COLUMNS, DataError
 
 _MAX_BYTES = 1 << 30
@@ -25,6 +27,8 @@ class Found:
     ----------
     classes : tuple of str
         Names; none when the file gives none.
+    joined : bool
+        Whether the one name may be several with ": " between them, as QuPath writes them.
     ruled_out : tuple of str
         Names of classes judged *no*.
     image : str
@@ -41,11 +45,13 @@ class Found:
         Pixels, and ``(y, x)`` of the first.
     annotator, source : str
         As the file says.
-    flags : tuple of str
-    comment : str
+    flags, comments : tuple of str
+    skipped : bool
+        Whether the annotator passed the cell over.
     """
 
     classes: tuple[str, ...] = ()
+    joined: bool = False
     ruled_out: tuple[str, ...] = ()
     image: str = ""
     cell_id: str = ""
@@ -58,7 +64,8 @@ class Found:
     annotator: str = ""
     source: str = ""
     flags: tuple[str, ...] = ()
-    comment: str = ""
+    comments: tuple[str, ...] = ()
+    skipped: bool = False
 
     def at_mask(self, mask: np.ndarray, origin: tuple[int, int]) -> Found:
         """Return the same with a mask."""
@@ -69,40 +76,71 @@ class Found:
         return replace(self, y=y, x=x)
 
 
-def by_person(told: Found, opinions: str) -> list[Found]:
+def by_person(told: Found, texts: Mapping[str, Any], edited: bool = False) -> list[Found]:
     """Return one row per annotator where a row of ours says what each of them decided.
 
     Parameters
     ----------
     told : Found
         What is to be taken of the cell.
-    opinions : str
-        JSON as in :data:`napari_cellcls.review.table.OPINIONS`; anything else is passed over.
+    texts : mapping
+        What we wrote beside it: :data:`~napari_cellcls.review.table.OPINIONS` and
+        :data:`~napari_cellcls.review.table.NOTES`; anything else is passed over.
+    edited : bool
+        Whether the class is no longer what we wrote: then whoever imports it says so.
     """
-    try:
-        said = json.loads(opinions) if opinions else {}
-    except (ValueError, RecursionError):
-        said = {}
-    if not isinstance(said, dict) or not said:
-        return [told]
+    said, notes = (_mapping(texts.get(name)) for name in (OPINIONS, NOTES))
+    mine = replace(told, annotator="", source="", flags=(), comments=(), skipped=False)
+    if not said and not notes:
+        return [replace(told, annotator="", source="") if edited else told]
     rows: list[Found] = []
-    for person, text in said.items():
-        words = [word for word in str(text).split(COLUMNS.joiner) if word]
-        rows.append(
-            replace(
-                told,
-                annotator=str(person),
-                source="",
-                classes=tuple(w for w in words if not w.startswith("!")),
-                ruled_out=tuple(w[1:] for w in words if w.startswith("!")),
-                # Flags and comments of a row belong to the cell: they are not multiplied.
-                flags=told.flags if not rows else (),
-                comment=told.comment if not rows else "",
-            )
+    for person in dict.fromkeys((*said, *notes)):
+        words = [word for word in str(said.get(person, "")).split(COLUMNS.joiner) if word]
+        one = replace(
+            told,
+            annotator=str(person),
+            source="",
+            classes=tuple(w for w in words if not w.startswith("!")),
+            joined=False,
+            ruled_out=tuple(w[1:] for w in words if w.startswith("!")),
         )
+        if notes:
+            one = _noted(one, notes.get(person))
+        elif rows:  # of a release that did not say whose they are
+            one = replace(one, flags=(), comments=())
+        rows.append(one)
     if told.source == Source.ADJUDICATED:
-        rows.append(replace(told, flags=(), comment=""))
-    return rows
+        rows.append(replace(mine, annotator=told.annotator, source=told.source))
+    return [*rows, mine] if edited else rows
+
+
+def written_classes(texts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the classes of a cell as we wrote them, from the texts that we wrote beside them."""
+    words = str(texts.get(COLUMNS.flags) or "").split(COLUMNS.joiner)
+    text = str(texts.get(COLUMNS.corrected) or "")
+    if not text and DISAGREED not in words:
+        text = str(texts.get(COLUMNS.predicted) or "")
+    return tuple(text.split(COLUMNS.joiner)) if text else ()
+
+
+def _noted(one: Found, note: Any) -> Found:
+    """Return a row with what one person flagged, skipped and remarked."""
+    known = note if isinstance(note, dict) else {}
+    flags, comments = (known.get(name) for name in ("flags", "comments"))
+    return replace(
+        one,
+        flags=tuple(map(str, flags)) if isinstance(flags, list) else (),
+        comments=tuple(map(str, comments)) if isinstance(comments, list) else (),
+        skipped=known.get("skipped") is True,
+    )
+
+
+def _mapping(text: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if isinstance(text, str) and text else {}
+    except (ValueError, RecursionError):
+        found = {}
+    return found if isinstance(found, dict) else {}
 
 
 def load_json(path: str | os.PathLike[str]) -> Any:

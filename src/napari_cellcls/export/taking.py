@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from napari_cellcls.cells.identity import Anchor
@@ -52,11 +52,13 @@ def take_in(
     JournalError
         When the journal is open for reading only.
     """
-    names = [name for one, _ in matched.pairs for name in (*one.classes, *one.ruled_out)]
+    there = {known.name for known in journal.state.classes.values()}
+    meant = [(_told_apart(one, there, multi_label), anchor) for one, anchor in matched.pairs]
+    names = [name for one, _ in meant for name in (*one.classes, *one.ruled_out)]
     before = set(journal.state.classes)
     class_ids = {name: journal.add_class(name) for name in dict.fromkeys(names)}
     by_person: dict[str, list[tuple[Found, Anchor]]] = {}
-    for one, anchor in matched.pairs:
+    for one, anchor in meant:
         # A file may name several who agreed, joined: each said it.
         people = one.annotator.split("|") if keep_names and one.annotator else [journal.annotator]
         for person in people:
@@ -116,16 +118,32 @@ def _decisions(
             drafts.append(
                 Draft(Kind.LABEL, anchor.cell_id, class_id=class_id, value=said, source=source)
             )
+    if one.skipped and (drafts or not (mine and mine.skipped)):
+        drafts.append(Draft(Kind.SKIP, anchor.cell_id, source=Source.IMPORTED))
     have = mine.flags if mine else frozenset()
     for flag in one.flags:
         if flag in set(map(str, Flag)) and flag not in have:
             payload = {"flag": flag, "on": True}
             drafts.append(Draft(Kind.FLAG, anchor.cell_id, source=Source.IMPORTED, payload=payload))
-    said_before = {c.text for c in cell.comments} if cell else set()
-    if one.comment and one.comment not in said_before:
-        payload = {"text": one.comment}
-        drafts.append(Draft(Kind.COMMENT, anchor.cell_id, source=Source.IMPORTED, payload=payload))
+    said_before = {c.text for c in cell.comments if c.annotator == person} if cell else set()
+    for text in one.comments:
+        if text and text not in said_before:
+            payload = {"text": text}
+            drafts.append(
+                Draft(Kind.COMMENT, anchor.cell_id, source=Source.IMPORTED, payload=payload)
+            )
     return drafts
+
+
+def _told_apart(one: Found, there: Collection[str], multi_label: bool) -> Found:
+    """Return a row whose name with ": " is several classes, or one: as the project has it.
+
+    QuPath writes several classes so, but also one class that derives from another ("Tumor: Positive").
+    """
+    if not one.joined or not multi_label or one.classes[0] in there:
+        return replace(one, joined=False)
+    parts = tuple(part.strip() for part in one.classes[0].split(": ") if part.strip())
+    return replace(one, classes=parts, joined=False)
 
 
 def _signed(journal: Journal, person: str, drafts: Iterable[Draft]) -> list[Event]:

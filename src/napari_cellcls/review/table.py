@@ -32,6 +32,11 @@ OPINIONS = "opinions"
 
 Names are joined with ``|``; ``!`` in front says that the class was ruled out.
 """
+NOTES = "notes"
+"""Column of tables with one row per cell: who flagged, skipped and remarked what; JSON text.
+
+``{"ana": {"flags": ["ambiguous"], "skipped": true, "comments": ["torn"]}}``, only what there is.
+"""
 DISAGREED = "disagreed"
 """Flag of a cell on which people differ and nobody said the last word."""
 
@@ -59,6 +64,7 @@ def decided(state: State, cell_id: str) -> dict[str, Any]:
         COLUMNS.flags: COLUMNS.joiner.join(sorted(flags)),
         COMMENTS: " / ".join(comment.text for comment in cell.comments),
         OPINIONS: json.dumps(opinions, ensure_ascii=False) if opinions else "",
+        NOTES: json.dumps(notes, ensure_ascii=False) if (notes := _notes(cell)) else "",
     }
 
 
@@ -140,6 +146,18 @@ def _opinion(state: State, decision: Decision) -> str:
     ruled_out = (f"!{_names(state, (class_id,))}" for class_id in decision.ruled_out)
     names = [_names(state, decision.classes), *ruled_out]
     return COLUMNS.joiner.join(name for name in names if name)
+
+
+def _notes(cell: CellState) -> dict[str, dict[str, Any]]:
+    notes: dict[str, dict[str, Any]] = {}
+    for name, decision in cell.decisions.items():
+        if decision.flags:
+            notes.setdefault(name, {})["flags"] = sorted(decision.flags)
+        if decision.skipped:
+            notes.setdefault(name, {})["skipped"] = True
+    for comment in cell.comments:
+        notes.setdefault(comment.annotator, {}).setdefault("comments", []).append(comment.text)
+    return notes
 
 
 def _names(state: State, class_ids: tuple[str, ...]) -> str:
