@@ -71,5 +71,6 @@ def test_a_tuned_model_compares_what_it_measured(tmp_path: Path) -> None:
         tmp_path / "other.cellpkg", reference=reference | {"embeddings": moved}, **tuned
     )
     said = finish(predict(image, cells, other)).notes
-    assert said[0].startswith("The cells are about 2.7 times smaller")
-    assert said[1].startswith("The cells are brighter in red, green, blue")  # less density
+    assert said[0].startswith("100% of the cells are unlike all that the model learned from")
+    assert said[1].startswith("The cells are about 2.7 times smaller")
+    assert said[2].startswith("The cells are brighter in red, green, blue")  # less density

@@ -360,6 +360,6 @@ def _result(
         engine=used.engine,
         device=used.device,
         seconds=used.seconds,
-        strangeness=None if domain is None else domain.strangeness(embeddings),
+        strangeness=None if domain is None else domain.strangeness(numbers),
         sets=None if manifest.sets is None else sets_of(values, manifest.sets.limits),
     )

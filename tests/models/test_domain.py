@@ -44,6 +44,19 @@ def test_equal_exemplars_say_nothing() -> None:
     assert domain_from(np.ones((50, 8))) is None
 
 
+def test_measured_numbers_count_as_much_as_the_embedding() -> None:
+    rng = np.random.default_rng(0)
+    measured = rng.normal(size=(400, 5)) * [1, 10, 100, 0, 1]
+    whole = np.hstack([seen(400), measured])
+    domain, plain = domain_from(whole, (40, 5)), domain_from(seen(400))
+    assert domain is not None and plain is not None and len(domain.parts) == 2
+    like = np.hstack([seen(500, seed=5), rng.normal(size=(500, 5)) * [1, 10, 100, 0, 1]])
+    assert (domain.strangeness(like) > 1).mean() == pytest.approx(0.05, abs=0.03)
+    larger = like + np.array([0.0] * 42 + [800, 0, 0])
+    assert (domain.strangeness(larger) > 1.5).all()
+    assert plain.strangeness(larger[:, :40]) == pytest.approx(plain.strangeness(like[:, :40]))
+
+
 def test_no_cells_no_answers() -> None:
     domain = domain_from(seen(100))
     assert domain is not None and domain.strangeness(np.zeros((0, 40))).shape == (0,)
