@@ -25,6 +25,7 @@ from napari_cellcls.commands import (
     demo,
     doctor,
     evaluate,
+    finetune,
     models,
     project,
     signals,
@@ -74,6 +75,7 @@ app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(audit.audit)
 app.command()(train.train)
+app.command()(finetune.finetune)
 
 
 def _version(asked: bool) -> None:

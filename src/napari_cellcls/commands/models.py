@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_cellcls.commands import console
+from napari_cellcls.commands import console, versions
 
 if TYPE_CHECKING:
     from napari_cellcls.models.manifest import Manifest
     from napari_cellcls.models.registry import ModelEntry
 
-app = typer.Typer(help="List, show and install models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show and install models; go back to and compare versions of a project.",
+    no_args_is_help=True,
+)
+app.command("history")(versions.history)
+app.command("rollback")(versions.rollback)
+app.command("compare")(versions.compare)
 
 _LEVELS = {
     "released": "evaluated on real data",
