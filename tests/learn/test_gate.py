@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cellcls.learn.gate import judge_change
+from napari_cellcls.learn.gate import judge_change, judge_first, no_claim, weakened
 from napari_cellcls.learn.metrics import Scored, one_hot, scored
 
 CLASSES = ("ring", "trophozoite", "healthy")
@@ -112,3 +112,39 @@ def test_chance_alone_is_rarely_promoted() -> None:
         for k in range(60)
     )
     assert better <= 5
+
+
+def test_answers_at_random_are_never_promoted() -> None:
+    for seed in range(20):
+        found = judge_first(answers(1 / 3, 600, seed), CLASSES)
+        assert not found.promote and found.after == pytest.approx(1 / 3, abs=0.08)
+        same = answers(1 / 3, 600, seed)
+        assert not judge_change(same, same, CLASSES).promote
+    assert "no better than guessing" in judge_change(same, same, CLASSES).text()
+
+
+def test_a_first_model_is_compared_with_guessing() -> None:
+    found = judge_first(answers(0.8, 300, 1), CLASSES, attempts=3)
+    assert (found.word, found.promote, found.attempts) == ("better", True, 3)
+    assert found.before == pytest.approx(1 / 3, abs=0.03)
+    assert "it was compared with guessing" in found.text()
+    assert [one.name for one in found.classes] == list(CLASSES)
+    assert all(one.before < 0.45 < one.after for one in found.classes)
+    one_image = judge_first(answers(0.8, 300, 1, groups=1), CLASSES)
+    assert one_image.word == "not enough data to tell" and not one_image.promote
+
+
+def test_few_groups_promise_no_more_than_their_cells_do() -> None:
+    two = judge_change(answers(0.80, 200, 1, groups=2), answers(0.82, 200, 2, groups=2), CLASSES)
+    many = judge_change(answers(0.80, 200, 1), answers(0.82, 200, 2), CLASSES)
+    assert two.difference is not None and many.difference is not None
+    widths = [high - low for low, high in (two.difference, many.difference)]
+    assert widths[0] > 0.8 * widths[1]
+
+
+def test_a_verdict_without_judges_has_no_numbers() -> None:
+    found = no_claim("Nothing judges.", 0, 0)
+    assert found.text() == "Not enough data to tell. Nothing judges." and np.isnan(found.after)
+    weak = weakened(judge_first(answers(0.8, 300, 1), CLASSES), "Only 3 images.")
+    assert (weak.word, weak.promote) == ("not enough data to tell", False)
+    assert weak.reasons[0] == "Only 3 images."

@@ -1,7 +1,7 @@
 """Which groups of a project judge its models and are never learned from: by a hash of their name.
 
 The same group is on the same side on every computer and at every time, with a few exceptions that
-only ever help: two groups at least judge, half of them at most, and no class is held out wholly.
+only ever help: two groups at least judge, a third of them at most, and no class is held out wholly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def held_out(labels: Labels, rows: np.ndarray) -> np.ndarray:
     can_judge = set(groups[labels.testable[rows]].tolist())
     order = sorted(can_judge, key=lambda name: share[name])
     chosen = [name for n, name in enumerate(order) if n < _JUDGES or share[name] < SHARE]
-    chosen = chosen[: len(names) // 2]
+    chosen = chosen[: max(_JUDGES, len(names) // 3)]
     yes = labels.targets[rows] == 1
     for k in np.flatnonzero(yes.any(axis=0)):
         with_class = groups[yes[:, k]]

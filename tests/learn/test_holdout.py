@@ -1,0 +1,84 @@
+"""Who judges: the same groups everywhere and always, two at least, a third at most, no class held out wholly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_cellcls.learn.holdout import FEWEST, hashes, held_out
+from napari_cellcls.learn.labels import Labels, shares
+from napari_cellcls.review.state import ClassState
+
+
+def labels_of(groups: list[str], classes: list[int], testable: list[bool] | None = None) -> Labels:
+    count, kinds = len(groups), max(classes, default=0) + 1
+    return Labels(
+        ids=tuple(map(str, range(count))),
+        anchors=(),
+        classes=tuple(ClassState(str(k), str(k), "#111111") for k in range(kinds)),
+        targets=np.eye(kinds, dtype=np.float32)[classes],
+        weights=np.ones(count, np.float32),
+        testable=np.ones(count, bool) if testable is None else np.array(testable),
+        groups=np.array(groups, dtype=str),
+        events=tuple(map(str, range(count))),
+        annotators=("ana",),
+        left_out={},
+    )
+
+
+def judges(names: list[str], per: int = 4) -> set[str]:
+    groups = [name for name in names for _ in range(per)]
+    found = labels_of(groups, [k % 2 for k in range(len(groups))])
+    return set(found.groups[held_out(found, np.arange(len(groups)))].tolist())
+
+
+def test_with_few_groups_none_is_held_out() -> None:
+    assert judges(list("abcd")) == set()
+    assert len(judges(list("abcde"))) == 2 and FEWEST == 5
+
+
+@settings(max_examples=30)
+@given(st.sets(st.text("abcdefgh", min_size=1, max_size=3), min_size=5, max_size=40))
+def test_two_to_a_third_of_the_groups_judge(names: set[str]) -> None:
+    found = judges(sorted(names))
+    assert 2 <= len(found) <= max(2, len(names) // 3)
+    assert found == judges(sorted(names, reverse=True))
+
+
+def test_about_a_quarter_judges_and_it_stays_so() -> None:
+    names = [f"image {k}" for k in range(200)]
+    share, last = shares(names), set()
+    for count in (20, 40, 80, 160, 200):
+        found = judges(names[:count])
+        assert 0.1 * count <= len(found) <= count / 3
+        # Who judged goes on to judge, unless it only filled up; who did not, does so only when there is room now.
+        assert all(share[name] < 0.25 for name in found)
+        assert last <= found
+        last = found
+
+
+def test_what_may_not_judge_is_learned_from() -> None:
+    groups = [f"image {k}" for k in range(12) for _ in range(3)]
+    seen = [name in ("image 1", "image 2", "image 3") for name in groups]
+    found = labels_of(groups, [k % 2 for k in range(36)], seen)
+    held = set(found.groups[held_out(found, np.arange(36))].tolist())
+    assert held and held <= {"image 1", "image 2", "image 3"}
+
+
+def test_no_class_is_held_out_wholly() -> None:
+    names = [f"image {k}" for k in range(30)]
+    usual = judges(names)
+    rare = sorted(usual)[0]
+    groups = [name for name in names for _ in range(4)]
+    found = labels_of(groups, [2 if name == rare else k % 2 for k, name in enumerate(groups)])
+    held = set(found.groups[held_out(found, np.arange(len(groups)))].tolist())
+    assert held == usual - {rare}
+
+
+def test_groups_are_stored_as_hashes() -> None:
+    found = hashes(np.array(["patient Smith", "patient Smith", "image 2"]))
+    assert len(found) == 2 and not any("Smith" in one for one in found)
+    assert found == hashes(np.array(["image 2", "patient Smith"]))
+    assert found[0] == pytest.approx(found[0])
