@@ -17,7 +17,7 @@ from napari_cellcls.embed import describe_cells
 from napari_cellcls.images.image import Channel, Image
 from napari_cellcls.models import runtime
 from napari_cellcls.models.feed import Ahead
-from napari_cellcls.models.head import decide, probabilities
+from napari_cellcls.models.head import decide, probabilities, thresholds_for
 from napari_cellcls.predict import answer, predict, predict_crops, predict_embeddings
 from napari_cellcls.vocabulary import (
     COLUMNS,
@@ -328,6 +328,23 @@ def test_prediction_loads_no_framework_it_does_not_need():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@given(st.integers(0, 50), st.floats(0.5, 0.99))
+def test_above_its_threshold_a_class_is_right_as_often_as_wanted(seed, precision):
+    rng = np.random.default_rng(seed)
+    values = rng.dirichlet([0.3] * 3, 200)
+    for truth in (None, values > rng.random((200, 1))):
+        limits = thresholds_for(values, precision, truth)
+        right = values if truth is None else truth
+        for k, limit in enumerate(limits):
+            above = values[:, k] >= limit
+            assert limit >= 1 / 3
+            if above.any() and limit > 1 / 3:
+                assert right[above, k].mean() >= precision - 1e-9
+    assert thresholds_for(np.full((5, 2), 0.5), 0.9) == (1.0, 1.0)
+    with pytest.raises(ValueError, match="between 0.5 and 0.999"):
+        thresholds_for(values, 0.2)
 
 
 TUNED = {"descriptor": "embedding+cell/1", "level": "tuned"}

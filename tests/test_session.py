@@ -149,6 +149,17 @@ def test_thresholds_change_the_counts_and_can_go_back(classified: Session) -> No
     assert log.names == ["thresholds", "predictions", "thresholds", "predictions"]
 
 
+def test_a_wanted_precision_sets_the_thresholds(classified: Session) -> None:
+    log = Log(classified)
+    classified.set_precision(0.66)
+    assert classified.thresholds == (pytest.approx(0.65), pytest.approx(0.65))
+    assert log.names == ["thresholds", "predictions"]
+    assert [c.count for c in classified.counts().classes] == [1, 1]
+    classified.set_precision(0.8)
+    assert classified.thresholds == (pytest.approx(0.65), 1.0)
+    Session().set_precision(0.9)  # nothing to set yet
+
+
 def test_thresholds_must_match_the_classes(session: Session) -> None:
     with pytest.raises(ValueError, match="one threshold per class"):
         session.set_thresholds((0.5,))

@@ -140,6 +140,17 @@ class Session:
         if self.predictions is not None:
             self.predictions_changed.emit()
 
+    def set_precision(self, precision: float) -> None:
+        """Set the thresholds above which that share of the cells of each class is right.
+
+        It is the share that the calibrated probabilities of these cells tell (0.5 to 0.999).
+        Nothing changes before a classification.
+        """
+        from napari_cellcls.models.head import thresholds_for
+
+        if self._raw is not None and len(self._raw):
+            self.set_thresholds(thresholds_for(self._raw.probabilities, precision))
+
     def set_corrected(self, corrected: Corrected | None) -> None:
         """Count with what people said where they said it; None: with the predictions alone.
 

@@ -80,3 +80,14 @@ def test_many_doubtful_cells_are_noticed() -> None:
     assert session.scheme is not None
     session.accept(Outcome(cells, predictions_of(cells, p, session.scheme), package=None))  # type: ignore[arg-type]
     assert "50% of the cells have a confidence below 0.6" in texts(session)
+
+
+def test_what_speaks_against_the_image_is_a_warning() -> None:
+    session = session_of()
+    cells = cells_of(squares((1, 2)))
+    session.set_cells(cells)
+    assert session.scheme is not None
+    made = predictions_of(cells, np.array([[0.9, 0.1], [0.9, 0.1]]), session.scheme)
+    foreign = replace(made, notes=("60% of the cells are unlike all that the model learned from.",))
+    session.accept(Outcome(cells, foreign, package=None))  # type: ignore[arg-type]
+    assert ("warning", foreign.notes[0]) in notices(session)

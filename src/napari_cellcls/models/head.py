@@ -107,6 +107,42 @@ def decide(
     return assigned, np.where(assigned.any(axis=1), lowest, none).astype(np.float32)
 
 
+def thresholds_for(
+    values: np.ndarray, precision: float, truth: np.ndarray | None = None
+) -> tuple[float, ...]:
+    """Return the lowest threshold per class above which that share of cells is right.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Calibrated probabilities ``(N, K)``.
+    precision : float
+        Wanted share of right ones among the cells of a class, 0.5 to 0.999.
+    truth : numpy.ndarray, optional
+        ``(N, K)`` bool, where it is known. Without it the probabilities say how many are right,
+        which holds as far as they are calibrated on images like this one.
+
+    Returns
+    -------
+    tuple of float
+        One per class: never below chance, 1 where no cell is sure enough.
+    """
+    if not 0.5 <= precision <= 0.999:
+        raise ValueError(f"a wanted precision lies between 0.5 and 0.999; received {precision}")
+    p = np.asarray(values, np.float64)
+    right = p if truth is None else np.asarray(truth, np.float64)
+    found = []
+    for k in range(p.shape[1]):
+        order = np.argsort(-p[:, k], kind="stable")
+        ordered = np.append(p[order, k], 0.0)
+        share = np.cumsum(right[order, k]) / np.arange(1, len(order) + 1)
+        # Cells of one probability cannot be told apart.
+        enough = np.flatnonzero((share >= precision) & (ordered[:-1] > ordered[1:]))
+        middle = ordered[enough[-1] : enough[-1] + 2].mean() if len(enough) else 1.0
+        found.append(float(max(middle, 1 / p.shape[1])))
+    return tuple(found)
+
+
 def sets_of(values: np.ndarray, limits: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the classes each cell could be; the most probable one is always among them.
 
