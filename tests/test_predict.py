@@ -343,7 +343,7 @@ def test_above_its_threshold_a_class_is_right_as_often_as_wanted(seed, precision
             if above.any() and limit > 1 / 3:
                 assert right[above, k].mean() >= precision - 1e-9
     assert thresholds_for(np.full((5, 2), 0.5), 0.9) == (1.0, 1.0)
-    with pytest.raises(ValueError, match="between 0.5 and 0.999"):
+    with pytest.raises(ValueError, match=r"between 0\.5 and 0\.999"):
         thresholds_for(values, 0.2)
 
 
