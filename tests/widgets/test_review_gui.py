@@ -909,3 +909,87 @@ def test_a_second_look_is_blind_and_only_at_what_one_other_labeled(
     settle(review, qtbot)
     assert not review.decide.blind.isChecked()
     assert review.controller.order.tolist() == [2] and review.error.error is None
+
+
+def test_what_others_decide_is_taken_up_by_itself_and_moves_nothing(
+    forty: tuple[Any, Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from napari_cellcls.project import project as projects
+    from napari_cellcls.review.desk import Desk
+    from napari_cellcls.review.sheet import Sheet
+    from napari_cellcls.widgets.review import news
+
+    assert review_timer(forty[1]) == news.EVERY_MS == 30_000
+    _, review = forty
+    folder = tmp_path / "shared" / "p.cellcls"
+    monkeypatch.setattr(projects.folders, "shared_because", lambda _: "a test says so")
+    monkeypatch.setattr(projects, "home", lambda: tmp_path / "mine")
+    review.new_project(str(folder))
+    for row in range(3):
+        review.set_class("parasitized", [row])
+    review.controller.keeper.project.journal.flush()
+    review.view_bar.show_menu.select(Show.LABELED)
+    pick(review.view_bar.show_menu, Show.LABELED)
+    assert sorted(review.controller.order.tolist()) == [0, 1, 2]
+    review.gallery.choose(1)
+    # Anna works on another computer; her window writes files into the shared folder.
+    monkeypatch.setattr(projects, "home", lambda: tmp_path / "hers")
+    subject = review.controller.subject
+    hers = open_project(folder, annotator="Anna")
+    desk = Desk(hers.journal, Sheet(subject.sheet.cells, subject.sheet.plane))
+    desk.set_class([1], "uninfected")
+    desk.set_class([7, 8], "uninfected")
+    assert hers.close()
+    monkeypatch.setattr(projects, "home", lambda: tmp_path / "mine")
+    review.news._acted = 0.0
+    review.news.look()
+    settle(review, qtbot)
+    assert review.project_bar.news.text() == "3 new decisions from Anna"
+    assert review.project_bar.news.isVisible() and "F5" in review.project_bar.news.toolTip()
+    assert subject.sheet.disagreed[1] and labels_of(review)[8] == "Uninfected"
+    assert sorted(review.controller.order.tolist()) == [0, 1, 2]  # nothing moved
+    assert review.gallery.current_row == 1
+    assert np.array_equal(drawn_as(review), expected(review))
+    review.news.look()
+    settle(review, qtbot)
+    assert review.project_bar.news.text() == "3 new decisions from Anna"
+    review.act("renew")
+    settle(review, qtbot)
+    assert sorted(review.controller.order.tolist()) == [0, 1, 2, 7, 8]
+    assert not review.project_bar.news.isVisible() and review.error.error is None
+
+
+def review_timer(review: Any) -> int:
+    assert review.news._timer.isActive()
+    return int(review.news._timer.interval())
+
+
+def test_what_others_decide_waits_while_somebody_is_at_work(
+    both: tuple[Any, Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from napari_cellcls.review.events import Author, Draft, Kind, Pen, Value, new_id
+
+    _, review = both
+    review.new_project(str(tmp_path / "p.cellcls"))
+    review.set_class("parasitized", [0])
+    project = review.controller.keeper.project
+    cell_id = review.controller.subject.sheet.known_id(0)
+    pen = Pen(Author("Anna", new_id(), new_id(), "1"), lamport=50)
+    event = pen.write(Draft(Kind.LABEL, cell_id, class_id="uninfected", value=Value.ONLY))
+    monkeypatch.setattr(project, "look", lambda: [event])
+    review.news.look()  # a decision was made just now
+    qtbot.waitUntil(lambda: not review.news.busy, timeout=20_000)
+    assert event.event_id not in project.journal.state
+    review.act("renew")  # asked for, it comes at once
+    settle(review, qtbot)
+    assert event.event_id in project.journal.state
+    assert review.project_bar.news.text() == "1 new decision from Anna"
+
+    def broken() -> None:
+        raise OSError("the folder is away")
+
+    monkeypatch.setattr(project, "look", broken)
+    review.news.look()
+    settle(review, qtbot)
+    assert "cannot be read now" in review.project_bar.news.text()
+    assert "the folder is away" in review.project_bar.news.toolTip() and review.error.error is None

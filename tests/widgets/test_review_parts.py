@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cellcls.review.desk import Desk
-from napari_cellcls.review.events import Flag
+from napari_cellcls.review.events import Author, Draft, Event, Flag, Kind, Pen, new_id
 from napari_cellcls.review.known import known_cells
 from napari_cellcls.review.sheet import Plane, Sheet
 from napari_cellcls.review.state import ClassState
 from napari_cellcls.vocabulary import CellsError, ClassScheme, finish
 from napari_cellcls.widgets.review import picture
 from napari_cellcls.widgets.review.classes import progress_words
-from napari_cellcls.widgets.review.rendering import cell_words, chances, impossible
+from napari_cellcls.widgets.review.rendering import cell_words, chances, impossible, news_words
 from napari_cellcls.widgets.review.subject import Wanted, prepare
 from tests.review.make import new_journal, reopen
 
@@ -162,4 +162,29 @@ def test_progress_names_the_nearest_goals_first() -> None:
     assert progress_words({}, names) == "The goal is reached for every class."
     assert progress_words({"nu": 50, "rr": 30}, names) == (
         "Still wanted: 30 more of rods & rings, 50 more of nucleoli"
+    )
+
+
+def test_news_say_how_many_and_from_whom() -> None:
+    def events(*kinds_and_people: tuple[Kind, str]) -> list[Event]:
+        return [
+            Pen(Author(who, new_id(), new_id(), "1")).write(Draft(kind, "c", class_id="rbc"))
+            for kind, who in kinds_and_people
+        ]
+
+    me = Author("me", new_id(), new_id(), "1")
+    label = Kind.LABEL
+    assert news_words([], me) == ""
+    assert news_words(events((Kind.CELL, "Anna"), (Kind.RETRACT, "Anna")), me) == ""
+    assert news_words(events((label, "Anna")), me) == "1 new decision from Anna"
+    two = events((label, "Anna"), (Kind.SKIP, "Anna"), (Kind.COMMENT, "Ben"))
+    assert news_words(two, me) == "3 new decisions from Anna and Ben"
+    many = events(*[(label, who) for who in ("Anna", "Anna", "Ben", "Cy", "Di")])
+    assert news_words(many, me) == "5 new decisions from Anna, Ben and 2 others"
+    mine = events((label, "me"), (label, "Anna"))
+    assert news_words(mine, me) == (
+        "1 new decision from Anna, 1 new decision of yours from another computer"
+    )
+    assert (
+        news_words(events((Kind.CLASS_ADDED, "Anna")), me) == "The classes were changed by others"
     )

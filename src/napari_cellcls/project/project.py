@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +19,7 @@ from napari_cellcls.models.places import home
 from napari_cellcls.project import description, errors, images, recent
 from napari_cellcls.project.description import SUFFIX, Description
 from napari_cellcls.review import eventfiles, folders, opening, store
-from napari_cellcls.review.events import Author, Draft, Kind, clean, new_id
+from napari_cellcls.review.events import Author, Draft, Event, Kind, clean, new_id
 from napari_cellcls.review.journal import Journal
 from napari_cellcls.review.opening import Places
 from napari_cellcls.vocabulary import CellClass
@@ -114,10 +115,42 @@ class Project:
 
     def collect(self) -> int:
         """Take in what others have shared since; return how many events were new."""
-        if _places(self.folder, self.description).share is None:
-            return self.journal.refresh() if self.description.database else 0
-        found = eventfiles.collect(self.folder / "events", self._read)
-        return self.journal.merge(found.events)
+        return len(self.take(self.look()))
+
+    def look(self) -> list[Event]:
+        """Read what others have shared since the last look, in any thread; :meth:`take` takes it in.
+
+        Raises
+        ------
+        sqlalchemy.exc.SQLAlchemyError
+            When the server of a live project does not answer.
+        """
+        if self.description.database:
+            return self.journal.fetch()
+        if not self._is_shared:
+            return []
+        return eventfiles.collect(self.folder / "events", self._read).events
+
+    def take(self, events: Sequence[Event]) -> list[Event]:
+        """Take in events that were shared; return those that were new.
+
+        Raises
+        ------
+        JournalError
+            When the project is open for reading only.
+        """
+        state = self.journal.state
+        once = {event.event_id: event for event in events}
+        fresh = [event for event_id, event in once.items() if event_id not in state]
+        if self.description.database:
+            self.journal.receive(fresh)
+        else:
+            self.journal.merge(fresh)
+        return fresh
+
+    @cached_property
+    def _is_shared(self) -> bool:
+        return _places(self.folder, self.description).share is not None
 
     def close(self) -> bool:
         """Save and let go; return whether everything is saved."""

@@ -29,6 +29,7 @@ from napari_cellcls.review.events import (
     new_id,
 )
 from napari_cellcls.review.fold import State
+from napari_cellcls.review.state import new_class_id
 from napari_cellcls.review.store import Store
 from napari_cellcls.review.writer import SaveState, Sink, Writer
 from napari_cellcls.vocabulary import CLASS_COLORS
@@ -197,7 +198,7 @@ class Journal:
         for known in self.state.classes.values():
             if known.name == name and known.merged_into is None:
                 return known.id
-        class_id = _class_id(name, self.state.classes)
+        class_id = new_class_id(name, self.state.classes)
         color = color or CLASS_COLORS[len(self.state.classes) % len(CLASS_COLORS)]
         self._about(Kind.CLASS_ADDED, class_id, name=clean(name), color=color, key=key)
         return class_id
@@ -273,10 +274,19 @@ class Journal:
 
     def refresh(self) -> int:
         """Take in what others committed to the same database; return how many events were new."""
+        return self.receive(self.fetch())
+
+    def fetch(self) -> list[Event]:
+        """Return what was committed to the same database since the last look; for any thread."""
         if self._store is None:
-            return 0
-        with self._guard, self._store.connect() as connection:
+            return []
+        with self._store.connect() as connection:
             events, self._seq = self._store.load(connection, self._seq)
+        return events
+
+    def receive(self, events: Sequence[Event]) -> int:
+        """Take in events that the database has already; return how many were new."""
+        with self._guard:
             found = self.state.add(events)
             for event in events:
                 self._pen.saw(event.lamport)
@@ -338,11 +348,3 @@ def _joined(draft: Draft, batch: str | None) -> Draft:
     if batch is None or draft.batch is not None:
         return draft
     return Draft(**{**draft.__dict__, "batch": batch})
-
-
-def _class_id(name: str, taken: Mapping[str, object]) -> str:
-    plain = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_") or "class"
-    number, class_id = 2, plain
-    while class_id in taken:
-        class_id, number = f"{plain}_{number}", number + 1
-    return class_id

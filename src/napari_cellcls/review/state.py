@@ -124,5 +124,14 @@ class PredictionState:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+def new_class_id(name: str, taken: Mapping[str, object]) -> str:
+    """Return an id for a class, made from its name, so that two annotators get the same."""
+    plain = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_") or "class"
+    number, class_id = 2, plain
+    while class_id in taken:
+        class_id, number = f"{plain}_{number}", number + 1
+    return class_id
+
+
 def _yes(judged: Mapping[str, str]) -> bool:
     return "yes" in judged.values()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class ReviewController(QObject):
         self.view_wanted = View()
         self.like: int | None = None
         self.looks = Looks(self)
-        self._blind = False
+        self._blind = self._stays = False
         self._stale: set[int] = set()
         self._preparing, self._painting = Runner(self), Runner(self)
         self._preparing.succeeded.connect(self._on_prepared)
@@ -185,11 +186,18 @@ class ReviewController(QObject):
         self.order_changed.emit()
 
     def collect(self) -> None:
-        """Take in what others decided meanwhile, and put the cells in order again."""
-        if self.keeper.project is not None and self.keeper.refusal is None:
-            self.keeper.project.collect()
+        """Put the cells in order again, with all that was decided meanwhile."""
         self.looks.forget()
         self.rank()
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Leave the cells where they are in the gallery, whatever is taken in meanwhile."""
+        self._stays = True
+        try:
+            yield
+        finally:
+            self._stays = False
 
     def set_blind(self, blind: bool) -> None:
         """Hide predictions and other people's labels, or show them again."""
@@ -281,7 +289,8 @@ class ReviewController(QObject):
 
     def _on_renewed(self) -> None:
         self.renewed.emit()
-        self.rank()
+        if not self._stays:
+            self.rank()
         self._paint()
         self._correct()
 

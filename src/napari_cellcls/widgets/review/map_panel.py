@@ -48,7 +48,9 @@ class MapPanel(QWidget):
         no_umap = "" if has_umap() else 'Not installed: pip install "napari-cellcls[umap]"'
         options = [
             Option("main axes (PCA)", "pca", "At once"),
-            Option("neighborhoods (UMAP)", "umap", "Takes a minute or more, beside the window", no_umap),
+            Option(
+                "neighborhoods (UMAP)", "umap", "Takes a minute or more, beside the window", no_umap
+            ),
         ]
         self.method.fill(options, "pca")
         self.method.picked.connect(self._on_method)

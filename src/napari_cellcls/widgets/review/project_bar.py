@@ -50,7 +50,7 @@ class ProjectBar(QWidget):
         self.saved = QLabel("", self)
         self.image = Menu(self)
         self.image_picked = self.image.picked
-        self.note = caption("", self)
+        self.note, self.news = caption("", self), caption("", self)
         label, image = QLabel("Project", self), QLabel("I&mage", self)
         image.setBuddy(self.image)
         grid = QGridLayout(self)
@@ -62,10 +62,12 @@ class ProjectBar(QWidget):
         grid.addWidget(image, 1, 0)
         grid.addWidget(self.image, 1, 1)
         grid.addWidget(self.saved, 2, 1)
-        grid.addWidget(self.note, 3, 0, 1, 2)
+        grid.addWidget(self.news, 3, 1)
+        grid.addWidget(self.note, 4, 0, 1, 2)
         grid.setColumnStretch(1, 1)
         self.show_project("", "", ())
         self.show_images((), None, "")
+        self.show_news("", "")
 
     def fill_menu(self) -> None:
         """Offer what can be done with projects now."""
@@ -109,6 +111,12 @@ class ProjectBar(QWidget):
         self.saved.setText(f'<span style="color: {color};">{sign}</span> {text}')
         problem = state.problem or state.notice
         self.saved.setToolTip("" if problem is None else str(problem))
+
+    def show_news(self, text: str, tip: str) -> None:
+        """Show what came from others, or nothing."""
+        self.news.setText(text)
+        self.news.setToolTip(tip)
+        self.news.setVisible(bool(text))
 
     def show_reading(self, who: str) -> None:
         """Show that the project is open for reading only, and why in a few words."""

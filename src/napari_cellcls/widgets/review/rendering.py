@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_cellcls.review.events import Kind
 from napari_cellcls.review.sheet import FLAGS
 
 if TYPE_CHECKING:
     from napari_cellcls.cells.carry import Carried
     from napari_cellcls.project.project import Project
+    from napari_cellcls.review.events import Author, Event
     from napari_cellcls.review.fold import State
     from napari_cellcls.review.leftovers import Leftover
     from napari_cellcls.review.sheet import Opinion, Sheet
@@ -139,6 +141,7 @@ class LeftoverLine:
     color: str
 
 
+_DECISIONS = frozenset(map(str, (Kind.LABEL, Kind.SKIP, Kind.FLAG, Kind.COMMENT)))
 _LEFTOVERS = {
     "split": ("split", "The old cell is several new ones. Decide about them: they are selected."),
     "merge": ("merged", "Several old cells are one new one. Decide about it."),
@@ -191,6 +194,30 @@ def carry_words(result: Carried) -> str:
     kept = len(result.kept)
     cells = "1 cell keeps its label" if kept == 1 else f"{kept:,} cells keep their labels"
     return f"{cells}; not taken over: {rest}" if rest else cells
+
+
+def news_words(events: Sequence[Event], me: Author) -> str:
+    """Return how many decisions came, and from whom; empty when there are none."""
+    own = sum(e.kind in _DECISIONS and e.annotator == me.annotator for e in events)
+    others = Counter(
+        e.annotator for e in events if e.kind in _DECISIONS and e.annotator != me.annotator
+    )
+    told = []
+    if others:
+        names = [name for name, _ in others.most_common()]
+        if len(names) > 3:
+            names[2:] = [f"{len(names) - 2} others"]
+        people = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+        told.append(f"{_new(others.total())} from {people}")
+    if own:
+        told.append(f"{_new(own)} of yours from another computer")
+    if not told and any(e.kind.startswith("class_") for e in events):
+        told.append("The classes were changed by others")
+    return ", ".join(told)
+
+
+def _new(count: int) -> str:
+    return "1 new decision" if count == 1 else f"{count:,} new decisions"
 
 
 def _escaped(text: str) -> str:

@@ -25,6 +25,7 @@ from napari_cellcls.widgets.review.gallery import Gallery
 from napari_cellcls.widgets.review.halves import Halves
 from napari_cellcls.widgets.review.keyboard import Keyboard
 from napari_cellcls.widgets.review.map_panel import MapPanel
+from napari_cellcls.widgets.review.news import News
 from napari_cellcls.widgets.review.pointing import Pointer
 from napari_cellcls.widgets.review.project_bar import ProjectBar
 from napari_cellcls.widgets.review.projects import project_in
@@ -66,6 +67,7 @@ class ReviewWidget(QWidget):
         self.render = Renderer(self)
         self.edits = ClassEdits(self.classes, self.controller, self.attempt, self)
         self.carried = CarriedList(self.carried_panel, self)
+        self.news = News(self.controller)
         self._retired = self._has_room = False
         self._cells: Any = None
         self._kept_row: int | None = None
@@ -78,7 +80,9 @@ class ReviewWidget(QWidget):
     @property
     def busy(self) -> bool:
         """Whether something is on its way into the dock or the viewer."""
-        return self._turn.isActive() or self.controller.busy or self.carried.busy
+        return self._turn.isActive() or any(
+            part.busy for part in (self.controller, self.carried, self.news)
+        )
 
     def act(self, name: str) -> None:
         """Do what a key or button of this name stands for."""
@@ -86,6 +90,7 @@ class ReviewWidget(QWidget):
             self.controller.layers.toggle()
         elif name == "renew":
             self.controller.guarded(self.controller.collect)
+            self.news.look_now()
         elif name.startswith("class:"):
             self.set_class(name.removeprefix("class:"))
         else:
@@ -105,6 +110,7 @@ class ReviewWidget(QWidget):
             self.pointer.retire()
             self.map.retire()
             self.carried.retire()
+            self.news.retire()
             self.controller.retire()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -169,6 +175,9 @@ class ReviewWidget(QWidget):
         controller.drawn.connect(self._on_drawn)
         controller.failed.connect(self.error.show_error)
         controller.looks.told.connect(self.tell)
+        self.news.told.connect(bar.show_news)
+        for at_work in (controller.decided, self.gallery.chosen, self.decider.went):
+            at_work.connect(self.news.act)
         keeper.changed.connect(self._on_project)
         keeper.saving_changed.connect(self.render.show_saving)
         bar.new_asked.connect(self.new_project)
