@@ -223,4 +223,4 @@ def _inside(one: Cells, frame: tuple[int, int, int, int]) -> np.ndarray:
 
 def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    return np.maximum(squared, 0)
+    return np.asarray(np.maximum(squared, 0))
