@@ -40,6 +40,7 @@ def test_the_words_users_see(contributions: dict) -> None:
     assert [w["display_name"] for w in contributions["widgets"]] == [
         "Classify cells",
         "Review cells",
+        "Fine-tune",
     ]
     samples = {s["key"]: s["display_name"] for s in contributions["sample_data"]}
     assert samples == {"thin-smear": "Thin blood smear", "rgby-field": "RGBY fluorescence field"}

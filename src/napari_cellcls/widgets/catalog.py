@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -47,6 +48,19 @@ class Catalog(QObject):
     def entry(self, path: str) -> ModelEntry | None:
         """Return the usable model at ``path``."""
         return next((entry for entry in self.entries if str(entry.path) == path), None)
+
+    def add(self, path: str) -> ModelEntry | None:
+        """Offer a package that lies elsewhere, such as a version of a project; None when it cannot be used."""
+        from napari_cellcls.models import registry
+
+        found = self.entry(path)
+        if found is None:
+            made = registry.describe_file(Path(path))
+            if made.manifest is None:
+                return None
+            self.entries.append(made)
+            found = made
+        return found
 
     def survey(self) -> None:
         """Look for engines and devices in a worker; importing them takes too long for a click."""

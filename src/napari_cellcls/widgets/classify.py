@@ -79,7 +79,7 @@ class ClassifyWidget(QWidget):
 
     def _read_models(self) -> None:
         self.controller.catalog.reload()
-        self._render_models()
+        self.show_models()
 
     def _begin(self) -> None:
         self.controller.begin()
@@ -183,7 +183,8 @@ class ClassifyWidget(QWidget):
         self.notices.show_notices(notices(session) + self.controller.notices())
         self.hover.refresh()
 
-    def _render_models(self) -> None:
+    def show_models(self) -> None:
+        """Offer the models that the catalog knows now."""
         catalog = self.controller.catalog
         options = defaults.model_options([*catalog.entries, *catalog.damaged])
         self.inputs.model.fill(options, None, empty="no models found")

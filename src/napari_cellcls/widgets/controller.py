@@ -195,6 +195,15 @@ class Controller(QObject):
         if wanted is not None and {wanted.cells, method} == {"smear", "blood"}:
             self.use_cells(wanted.cells)
 
+    def adopt(self, path: str) -> None:
+        """Use a model that may not be in the menu yet, and classify the cells at hand with it."""
+        if self.catalog.add(path) is None:
+            return
+        self.view.show_models()
+        self.use_model(path)
+        if self.session.cells is not None and self.session.obstacle is None:
+            self.classify()
+
     def use_engine(self, engine_and_device: tuple[str, str]) -> None:
         """Compute with another engine or device."""
         self.session.set_engine(*engine_and_device)
