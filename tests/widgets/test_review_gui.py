@@ -993,3 +993,43 @@ def test_what_others_decide_waits_while_somebody_is_at_work(
     settle(review, qtbot)
     assert "cannot be read now" in review.project_bar.news.text()
     assert "the folder is away" in review.project_bar.news.toolTip() and review.error.error is None
+
+
+def test_the_image_is_hashed_beside_the_work_and_a_change_is_told(
+    viewer: Any, only_small_model: Path, open_review: Callable[[], Any], qtbot: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    import hashlib
+
+    import tifffile
+
+    from napari_cellcls.project import proof
+
+    path = tmp_path / "smear.tif"
+    tifffile.imwrite(path, smear_picture(), photometric="rgb")
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+    viewer.open(str(path), plugin="napari-cellcls")
+    classify = dock_of(viewer, qtbot)
+    give_predictions(classify, qtbot)
+    review = open_review()
+    review.new_project(str(tmp_path / "p.cellcls"))
+    review.act("class:parasitized")
+    order = review.controller.order.tolist()
+    monkeypatch.setattr(proof, "SAMPLED_ABOVE", 0)
+
+    def prove() -> dict[str, Any]:
+        review.prover._begun = None
+        review.prover.begin()
+        qtbot.waitUntil(lambda: not review.prover.busy, timeout=20_000)
+        settle(review, qtbot)
+        [image] = review.controller.state.images.values()
+        return dict(image.hints)
+
+    hints = prove()
+    assert hints["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert review.controller.order.tolist() == order and review.error.error is None
+    with open(path, "r+b") as stream:
+        stream.seek(-5, os.SEEK_END)
+        stream.write(b"12345")
+    assert prove() == hints
+    assert review.error.error.code == "PROJECT-CHANGED"

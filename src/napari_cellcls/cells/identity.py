@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from napari_cellcls.images.image import Image
 
 _END, _BLOCK, _BLOCKS = 2**20, 2**16, 64
+SAMPLED_ABOVE = 2 * _END + _BLOCKS * _BLOCK
+"""Files of more bytes are known by parts of them, see :func:`image_id`."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ def _hash_file(path: Path, digest: Any) -> None:
     size = path.stat().st_size
     digest.update(f"{size}|".encode())
     with open(path, "rb") as stream:
-        if size <= 2 * _END + _BLOCKS * _BLOCK:
+        if size <= SAMPLED_ABOVE:
             while part := stream.read(_END):
                 digest.update(part)
             return

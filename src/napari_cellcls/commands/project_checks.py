@@ -204,6 +204,9 @@ def _check_journal(project: Project) -> int:
 
 
 def _check_images(project: Project) -> int:
+    from napari_cellcls.project import proof
+    from napari_cellcls.vocabulary import finish
+
     changed = missing = 0
     every = [project.locate(image) for image in project.journal.state.images]
     for one in every:
@@ -213,6 +216,11 @@ def _check_images(project: Project) -> int:
         elif one.status == "missing":
             missing += 1
             console.warn(f"Image: {one.text}")
+        elif one.path is not None and proof.SHA in one.image.hints:
+            found = finish(proof.prove(one.image, one.path, again=True))
+            if found is not None and found.is_other:
+                changed += 1
+                console.say(f"Image: {proof.other_content(found)}", "red")
     whole = len(every) - changed - missing
     if every:
         console.say(f"Images: {whole:,} of {len(every):,} have the content that was labeled.")

@@ -29,6 +29,7 @@ from napari_cellcls.widgets.review.news import News
 from napari_cellcls.widgets.review.pointing import Pointer
 from napari_cellcls.widgets.review.project_bar import ProjectBar
 from napari_cellcls.widgets.review.projects import project_in
+from napari_cellcls.widgets.review.proving import Prover
 from napari_cellcls.widgets.review.renderer import Renderer
 from napari_cellcls.widgets.review.view_bar import ViewBar
 
@@ -67,7 +68,7 @@ class ReviewWidget(QWidget):
         self.render = Renderer(self)
         self.edits = ClassEdits(self.classes, self.controller, self.attempt, self)
         self.carried = CarriedList(self.carried_panel, self)
-        self.news = News(self.controller)
+        self.news, self.prover = News(self.controller), Prover(self.controller)
         self._retired = self._has_room = False
         self._cells: Any = None
         self._kept_row: int | None = None
@@ -111,6 +112,7 @@ class ReviewWidget(QWidget):
             self.map.retire()
             self.carried.retire()
             self.news.retire()
+            self.prover.retire()
             self.controller.retire()
 
     def showEvent(self, event: QShowEvent | None) -> None:
