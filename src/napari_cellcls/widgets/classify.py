@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from napari_cellcls.widgets import defaults
 from napari_cellcls.widgets.canvas import CanvasGuard
 from napari_cellcls.widgets.controller import Controller
+from napari_cellcls.widgets.evidence import Evidence
 from napari_cellcls.widgets.hover import Hover
 from napari_cellcls.widgets.notices import notices
 from napari_cellcls.widgets.panels.card import CardDialog
@@ -62,6 +63,9 @@ class ClassifyWidget(QWidget):
         self.hover = Hover(
             napari_viewer, self.session, self.controller.layers, self.input_card, self
         )
+        self.evidence = Evidence(
+            napari_viewer, self.session, self.controller.layers, self.input_card, self
+        )
         self._connect()
         # The dock shows at once; what takes a while to read follows, one part per turn.
         self._opening = iter((self._read_models, self._begin, self._look_for_engines))
@@ -91,6 +95,7 @@ class ClassifyWidget(QWidget):
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.controller.retire()
             self.hover.retire()
+            self.evidence.retire()
             self._soon.stop()
             self._turn.stop()
             self.viewer.dims.events.current_step.disconnect(self._on_step)

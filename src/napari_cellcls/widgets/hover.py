@@ -129,7 +129,11 @@ class Hover(QObject):
             self._view = look(self.session, row, lens)
             self._viewed, self._made_of = row, made_of
         else:
-            self._view = replace(self._view, verdict=verdict_words(self.session, row))
+            self._view = replace(
+                self._view,
+                verdict=verdict_words(self.session, row),
+                classified=self.session.predictions is not None,
+            )
         return self._view
 
     def _on_cursor(self, _event: Any) -> None:

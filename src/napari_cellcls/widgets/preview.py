@@ -34,6 +34,8 @@ class CropView:
     is_rgb : bool
     scale, treatment, verdict : str
         Size and scale, normalization and mask, class and confidence, in words.
+    classified : bool
+        Whether the model said something about the cell.
     """
 
     label: int
@@ -44,6 +46,7 @@ class CropView:
     scale: str
     treatment: str
     verdict: str
+    classified: bool = False
 
     def composite(self) -> np.ndarray:
         """Return ``(size, size, 3)`` uint8: planes added in their colors."""
@@ -145,6 +148,7 @@ def look(session: Session, row: int, lens: Lens) -> CropView:
         scale=scale_words(image, session, row),
         treatment=treatment_words(image, manifest.crop, manifest.normalization),
         verdict=verdict_words(session, row),
+        classified=session.predictions is not None,
     )
 
 
@@ -188,6 +192,8 @@ def treatment_words(image: Image, spec: CropSpec, rule: Normalization) -> str:
     if rule.kind == "full_scale":
         low, high = image.value_range
         values = f"values ÷ {high:g}" if low == 0 else f"values {low:g}–{high:g} become 0–1"
+    elif rule.kind == "background":
+        values = "density over the empty glass" if image.is_rgb else "signal over the background"
     else:
         values = f"per channel, percentiles {rule.low:g}–{rule.high:g} of the image become 0–1"
     outside = "outside the cell blanked" if spec.mask else "surroundings kept"
@@ -206,7 +212,13 @@ def verdict_words(session: Session, row: int) -> str:
         return "not classified yet"
     names = (name for name, on in zip(found.scheme.names, found.assigned[row]) if on)
     name = " + ".join(names) or "no class"
-    return f"{name}, confidence {float(found.confidence[row]):.2f}"
+    words = f"{name}, confidence {float(found.confidence[row]):.2f}"
+    if found.sets is not None and found.sets[row].sum() > 1:
+        left = (name for name, on in zip(found.scheme.names, found.sets[row]) if on)
+        words += f"; could be {' or '.join(left)}"
+    if found.unfamiliar[row]:
+        words += "; unlike all that the model learned from"
+    return words
 
 
 def _pair(y: float, x: float) -> str:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_cellcls.widgets.panels.look import GAP, caption, card_frame, small
 from napari_cellcls.widgets.preview import CropView
@@ -30,7 +38,15 @@ def pixmap(array: np.ndarray, edge: int) -> QPixmap:
 
 
 class InputCard(QWidget):
-    """Composite and planes with their roles, scale, normalization, and the verdict on the cell."""
+    """Composite and planes with their roles, scale, normalization, and the verdict on the cell.
+
+    Signals
+    -------
+    evidence_asked()
+        Where in this cell does the evidence lie?
+    """
+
+    evidence_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,6 +59,13 @@ class InputCard(QWidget):
         self.composite.setFixedSize(_COMPOSITE, _COMPOSITE)
         self.composite.setAccessibleName("Network input, composite")
         self.verdict, self.scale, self.treatment = (caption("", self) for _ in range(3))
+        self.evidence = QPushButton("Show where", self)
+        self.evidence.setToolTip(
+            "Cover this cell place by place and ask the model again: on which parts does its class "
+            "hang? Red speaks for it, blue against it."
+        )
+        self.evidence.clicked.connect(self.evidence_asked)
+        self.evidence.hide()
         self._planes = QGridLayout()
         self._planes.setSpacing(4)
         self._cells: list[tuple[QLabel, QLabel]] = []
@@ -61,6 +84,7 @@ class InputCard(QWidget):
         words.setSpacing(GAP)
         for label in (self.verdict, self.scale, self.treatment):
             words.addWidget(label)
+        words.addWidget(self.evidence, 0, Qt.AlignmentFlag.AlignLeft)
         words.addStretch(1)
         top = QHBoxLayout()
         top.setSpacing(10)
@@ -79,6 +103,7 @@ class InputCard(QWidget):
         self.treatment.clear()
         self.composite.clear()
         self.composite.hide()
+        self.evidence.hide()
         self._set_planes(0)
 
     def show_view(self, view: CropView) -> None:
@@ -88,6 +113,7 @@ class InputCard(QWidget):
         self.composite.show()
         self.composite.setPixmap(pixmap(view.composite(), _COMPOSITE))
         self.verdict.setText(view.verdict)
+        self.evidence.setVisible(view.classified)
         self.scale.setText(view.scale)
         self.treatment.setText(view.treatment)
         self._set_planes(view.planes.shape[-1])
