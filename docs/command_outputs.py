@@ -44,12 +44,45 @@ def prepare(folder: Path) -> None:
     os.symlink(data / "malaria_nih_50px.parquet", folder / "malaria_nih_50px.parquet")
 
 
+def label_blood(folder: Path, data: Path) -> None:
+    """Make a project of twelve photographs of blood in which a few cells of each class are labeled, as the set says."""
+    sys.path.insert(0, str(ROOT))
+    from training.found_blood import WELL_CUT, annotated, matched
+
+    from napari_cellcls.cells.identity import anchors
+    from napari_cellcls.cells.segment import find_cells
+    from napari_cellcls.images.read import open_image
+    from napari_cellcls.learn.datasets import BLOOD_CLASSES
+    from napari_cellcls.project.project import create_project
+    from napari_cellcls.review.masks import place
+    from napari_cellcls.vocabulary import finish
+
+    boxes, files = annotated(data / "bccd", list(BLOOD_CLASSES))
+    with create_project(folder / "blood", classes=BLOOD_CLASSES, annotator="ada") as project:
+        for name, path in files.items():
+            copy = Path(shutil.copy(path, folder))
+            image = open_image(copy)
+            cells = finish(find_cells(image, "blood"))
+            truth, overlap = matched(cells.table, boxes[name])
+            truth[overlap <= WELL_CUT] = -1
+            if not {0, 1, 2} <= set(truth.tolist()):
+                continue
+            found = project.add_image(copy)
+            for k, class_id in enumerate(project.journal.state.classes):
+                some = cells.ids[truth == k][:8].tolist()
+                for one in place(project.journal, anchors(cells, found, some)):
+                    project.journal.label(one, class_id)
+            if len(project.journal.state.images) == 12:
+                return
+
+
 def output_of(command: str, folder: Path) -> str:
     """Run a command in the folder; return what a terminal of 100 columns shows."""
     words = [sys.executable, "-m", "napari_cellcls", *shlex.split(command)[1:]]
     done = subprocess.run(
-        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        env=os.environ | {"LOGNAME": "ada"},
+    )  # fmt: skip
     text = (
         done.stdout.replace(str(folder), "/home/ada")
         .replace(sys.executable, "python")
@@ -60,7 +93,7 @@ def output_of(command: str, folder: Path) -> str:
     lines = [
         line.rstrip()
         for line in text.splitlines()
-        if not line.startswith(("Classifying:", "Evaluating:"))
+        if not line.startswith(("Classifying:", "Evaluating:", "Fine-tuning:"))
     ]
     return "\n".join(lines) + "\n" + (f"[exit code {done.returncode}]\n" if done.returncode else "")
 
@@ -74,6 +107,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         prepare(folder)
+        data = Path(os.environ.get("CELLCLS_SHARED_DATA") or ROOT.parent / "shared" / "data")
+        if data.is_dir() and options.only in ("", "blood.cellcls"):
+            label_blood(folder, data)
 
         def fill(block: re.Match[str]) -> str:
             command = block["command"]

@@ -19,6 +19,8 @@ from napari_cellcls.learn.metrics import Scored
 Word = Literal["better", "no worse", "worse", "not enough data to tell"]
 TOLERATED = 0.005
 """Macro F1 that may be lost within the interval."""
+FEWEST_CELLS = 20
+"""Held-out cells below which nothing is said: that all are right could be luck."""
 FALL, FALL_CELLS = 0.05, 20
 """A class with so many test cells may not lose more of its F1."""
 FORGOTTEN = 0.02
@@ -233,6 +235,9 @@ def _word(
         why = "All held-out cells are of one group: nothing can be said about new images."
         return "not enough data to tell", False, [f"{why} Label cells of other images too."]
     low, high = difference
+    if cells < FEWEST_CELLS:
+        why = f"Only {cells:,} held-out cells: label some {FEWEST_CELLS - cells:,} more in other images."
+        return "not enough data to tell", False, [why]
     if high < 0:
         return "worse", False, ["Keep the model before."]
     if falls:
