@@ -21,6 +21,7 @@ from napari_cellcls.learn.evaluate import open_judged, read_folds
 from napari_cellcls.learn.job import job_from, read_weights, split_head
 from napari_cellcls.learn.metrics import ece_of, one_hot, reliability, scored, softmax
 from napari_cellcls.models import onnx_writer
+from napari_cellcls.models.engines.onnxruntime import quiet_library
 from napari_cellcls.models.turns import mean_of_turns
 from napari_cellcls.vocabulary import finish
 
@@ -31,8 +32,7 @@ _BATCH = 256
 
 def judged(data: Path, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return logits ``(N, 2)`` by the model that never saw the patient, labels, patients and folds."""
-    import onnxruntime
-
+    onnxruntime = quiet_library()
     about = read_folds(folder)
     job, cells = job_from(about["job"]), finish(open_judged(about, data))
     of = {group: entry["fold"] for entry in about["folds"] for group in entry["groups"]}

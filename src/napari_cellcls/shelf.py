@@ -149,6 +149,7 @@ def _stored(
         if (keys.shape, embedding.shape, measured.shape) == (
             (n, _KEY), (n, blocks[0]), (n, blocks[1]),
         ):  # fmt: skip
-            path.touch()
+            with contextlib.suppress(OSError):  # one that may only be read is as good
+                path.touch()
             return keys, embedding, measured
     return None
