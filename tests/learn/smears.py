@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.identity import anchors
-from napari_cellcls.cells.table import cells_from_labels
+from napari_cellcls.cells.segment import find_cells
+from napari_cellcls.images.read import open_image
 from napari_cellcls.models.package import ModelPackage, write_package
 from napari_cellcls.project.project import Project, create_project
 from napari_cellcls.review.masks import place
-from napari_cellcls.vocabulary import CellClass
+from napari_cellcls.vocabulary import CellClass, finish
 from tests.models import make
 
 PITCH, RADIUS = 44, 15
@@ -63,11 +63,12 @@ def project_of(
         picture, labels, dotted = smear(k)
         paths.append(folder / f"field{k}.png")
         Image.fromarray(picture).save(paths[-1])
-        cells: Cells = cells_from_labels(labels, None, "drawn")
+        cells = finish(find_cells(open_image(paths[-1]), "smear"))
         places = anchors(cells, project.add_image(paths[-1]))[:labeled]
         place(project.journal, places)
         truth = rng.permutation(dotted) if wrong else dotted
-        for anchor, one in zip(places, truth[:labeled], strict=True):
-            project.journal.label(anchor.cell_id, "alpha" if one else "beta")
+        for anchor in places:
+            k = labels[round(anchor.y), round(anchor.x)] - 1
+            project.journal.label(anchor.cell_id, "alpha" if truth[k] else "beta")
     project.journal.flush()
     return project, paths

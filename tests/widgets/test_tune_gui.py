@@ -176,6 +176,36 @@ def test_deep_in_the_real_child_two_epochs(
     assert tune.run.start_button.text() == "&Fine-tune"
 
 
+def test_learn_as_i_label_changes_the_order_and_nothing_that_is_shown(
+    viewer: Any,
+    labeled: tuple[Path, list[Path]],
+    only_small_model: Path,
+    open_tune: Callable[[], Any],
+    qtbot: Any,
+) -> None:
+    folder, paths = labeled
+    viewer.open(str(paths[0]), plugin="napari-cellcls")
+    classify = dock_of(viewer, qtbot)
+    press(classify.run.classify_button)
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=60_000)
+    _, review = viewer.window.add_plugin_dock_widget("napari-cellcls", "Review cells")
+    settle(review, qtbot)
+    tune = open_tune()
+    open_project(tune, folder, qtbot)
+    settle(review, qtbot)
+    shown = review.controller.subject.sheet.shown.copy()
+    seen: list[str] = []
+    tune.controller.relearner.told.connect(seen.append)
+    tune.teach.learn_box.setChecked(True)
+    wait(tune, qtbot)
+    assert tune.error.error is None, tune.error.error
+    assert seen == ["The order follows 8 labels of this image."]
+    assert review.controller.subject.ranker._scheme.names == ("Alpha", "Beta")
+    assert (review.controller.subject.sheet.shown == shown).all()
+    assert classify.session.predictions.model == "small-smear@1.0.0"
+    viewer.window.remove_dock_widget(review)
+
+
 def at_work(tune: Any) -> bool:
     folder = tune.controller.folder
     return folder is not None and deep.is_at_work(folder)

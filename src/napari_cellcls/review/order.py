@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_cellcls.review import queue
 from napari_cellcls.review.candidates import Candidates
-from napari_cellcls.review.sheet import FLAGS, SOURCES, Sheet
+from napari_cellcls.review.sheet import FLAGS, SOURCES, Sheet, model_columns
+from napari_cellcls.vocabulary import ClassScheme
 
 _SUGGESTED = 60
 
@@ -108,6 +109,7 @@ class Ranker:
         self.sheet = sheet
         self.found = Candidates()
         opinion = sheet.opinion
+        self._scheme = None if opinion is None else opinion.scheme
         names = [str(row) for row in range(len(sheet))]
         if opinion is None:
             self._pool = queue.pool(names)
@@ -126,6 +128,23 @@ class Ranker:
     def points(self) -> np.ndarray | None:
         """Unit vectors ``(N, D)`` of the cells, None without embeddings."""
         return self._pool.points
+
+    def learn(self, scheme: ClassScheme, probabilities: np.ndarray) -> None:
+        """Suggest from now on by what labels say of the cells, and no more by the model that is shown.
+
+        Parameters
+        ----------
+        scheme : ClassScheme
+        probabilities : numpy.ndarray
+            ``(N, K)`` of all rows.
+        """
+        opinion = self.sheet.opinion
+        names = [str(row) for row in range(len(self.sheet))]
+        seen = None if opinion is None else opinion.embeddings
+        self._scheme = scheme
+        self._pool = queue.pool(
+            names, seen, probabilities, multi_label=scheme.multi_label, points=self.points
+        )
 
     def order(self, view: View, like: int | None = None) -> np.ndarray:
         """Return the rows to show, in order, int64.
@@ -221,11 +240,10 @@ class Ranker:
         return doubtful[np.lexsort((np.arange(len(rows)), place[rows[doubtful]], later))]
 
     def _labels_per_output(self) -> np.ndarray:
-        sheet = self.sheet
-        assert sheet.opinion is not None
-        counts = np.zeros(len(sheet.opinion.scheme), np.int64)
-        yes = (sheet.judged == 1).sum(axis=0)
-        for column, k in enumerate(sheet.model_columns):
+        assert self._scheme is not None
+        counts = np.zeros(len(self._scheme), np.int64)
+        yes = (self.sheet.judged == 1).sum(axis=0)
+        for column, k in enumerate(model_columns(self.sheet.classes, self._scheme)):
             if k >= 0:
                 counts[k] += yes[column]
         return counts

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_cellcls.widgets.classify import ClassifyWidget
+from napari_cellcls.widgets.docks import share_a_tab
 
 if TYPE_CHECKING:
     from napari_cellcls.session import Session
@@ -75,16 +76,7 @@ class ClassifyLink(QObject):
 
     def share_a_tab(self) -> None:
         """Put both docks behind one another, this one in front: side by side both are too low."""
-        mine, other = _dock_of(self._dock), _dock_of(self.widget)
-        window = self._dock.window()
-        if mine is None or other is None or not isinstance(window, QMainWindow):
-            return
-        if mine.isFloating() or other.isFloating():
-            return
-        if window.dockWidgetArea(mine) == window.dockWidgetArea(other):
-            window.tabifyDockWidget(other, mine)
-            mine.show()
-            mine.raise_()
+        share_a_tab(self._dock, self.widget)
 
     def forget(self) -> None:
         """Follow no dock any more."""
@@ -100,9 +92,3 @@ class ClassifyLink(QObject):
 
     def _on_changed(self) -> None:
         self.changed.emit()
-
-
-def _dock_of(widget: QWidget | None) -> QDockWidget | None:
-    while widget is not None and not isinstance(widget, QDockWidget):
-        widget = widget.parentWidget()
-    return widget

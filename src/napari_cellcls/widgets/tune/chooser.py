@@ -30,6 +30,7 @@ class Chooser(QObject):
     def __init__(self, controller: TuneController) -> None:
         super().__init__(controller)
         self.controller, self.view = controller, controller.view
+        self._released = ""
 
     def connect_to(self, verdict: VerdictPanel, panel: VersionsPanel) -> None:
         """Follow what is asked in two panels."""
@@ -89,11 +90,14 @@ class Chooser(QObject):
 
         def change() -> None:
             version = act(project)
-            label = self.controller.base_title if version is None else version.label
+            label = "the released model" if version is None else version.label
             path = self._to_show(version)
             classify = self.controller.source.classify
             where = ""
             if classify is not None and path:
+                shown = classify.session.manifest
+                if shown is not None and shown.level != "tuned":
+                    self._released = classify.session.model_name
                 classify.controller.adopt(path)
                 where = " and in Classify cells"
             self.view.tell(f"In use in this project{where}: {label}.")
@@ -135,6 +139,8 @@ class Chooser(QObject):
         """Return what the window shall classify with; "" for a released model without classes."""
         if version is not None:
             return str(version.path)
+        if self._released:
+            return self._released  # what the window classified with before
         entry = self.controller.base_entry
         has_classes = entry is not None and entry.manifest is not None and entry.manifest.classes
         return self.controller.base if has_classes else ""

@@ -19,6 +19,7 @@ from napari_cellcls.vocabulary import CellClsError
 from napari_cellcls.widgets.defaults import model_options
 from napari_cellcls.widgets.tune import words
 from napari_cellcls.widgets.tune.chooser import Chooser
+from napari_cellcls.widgets.tune.relearner import Relearner
 from napari_cellcls.widgets.tune.source import TuneSource
 from napari_cellcls.widgets.worker import Runner, unexpected
 
@@ -62,6 +63,7 @@ class TuneController(QObject):
         self.view = view
         self.source = TuneSource(view)
         self.chooser = Chooser(self)
+        self.relearner = Relearner(self.source, self)
         self.runner = Runner(self)
         self.entries: list[ModelEntry] = []
         self.result: Tuned | None = None
@@ -88,6 +90,9 @@ class TuneController(QObject):
         self.runner.ended.connect(self._on_ended)
         view.teach.open_asked.connect(self._on_open)
         view.teach.base_picked.connect(self._on_base)
+        view.teach.as_i_label.connect(self._on_as_i_label)
+        self.relearner.failed.connect(self._on_failed)
+        self.relearner.told.connect(view.tell)
         view.run.start_asked.connect(self.start)
         view.run.cancel_asked.connect(self.cancel)
         view.run.way_changed.connect(self._count)
@@ -102,7 +107,7 @@ class TuneController(QObject):
     @property
     def busy(self) -> bool:
         """Whether something is on its way."""
-        return self.runner.running or self._soon.isActive()
+        return self.runner.running or self.relearner.running or self._soon.isActive()
 
     def begin(self) -> None:
         """Read the models at hand and find the project."""
@@ -112,6 +117,7 @@ class TuneController(QObject):
             if one.manifest is not None and one.manifest.level != "tuned"
         ]
         self.source.look()
+        self.source.share_a_tab()
         self._on_project()
 
     def retire(self) -> None:
@@ -119,6 +125,7 @@ class TuneController(QObject):
         self._soon.stop()
         self._look.stop()
         self.runner.cancel()
+        self.relearner.retire()
         self.source.close()
 
     def start(self) -> None:
@@ -218,8 +225,12 @@ class TuneController(QObject):
         self.guarded(lambda: self.source.open(folder))
 
     def _on_base(self, path: str) -> None:
-        self.base = path
+        self.base = self.relearner.model = path
         self._count()
+
+    def _on_as_i_label(self, on: bool) -> None:
+        self.relearner.model = self.base
+        self.relearner.set_on(on)
 
     def _on_keep_going(self, on: bool) -> None:
         self.keeping.wanted = on

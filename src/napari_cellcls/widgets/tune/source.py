@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_cellcls.widgets.classify import ClassifyWidget
+from napari_cellcls.widgets.docks import share_a_tab
 from napari_cellcls.widgets.review.projects import ProjectKeeper
 from napari_cellcls.widgets.review.widget import ReviewWidget
 
@@ -28,11 +29,14 @@ class TuneSource(QObject):
     changed()
         Another project, or none.
     labeled()
-        Something was decided.
+        Something was decided, or taken back.
+    decided(object)
+        Rows of the image that is reviewed.
     """
 
     changed = Signal()
     labeled = Signal()
+    decided = Signal(object)
 
     def __init__(self, dock: QWidget) -> None:
         super().__init__(dock)
@@ -64,10 +68,15 @@ class TuneSource(QObject):
         self.review = there[-1]
         controller = self.review.controller
         controller.keeper.changed.connect(self._on_project)
-        controller.decided.connect(self._on_labeled)
+        controller.decided.connect(self._on_decided)
         controller.renewed.connect(self._on_labeled)
         if controller.keeper.project is not None:
             self._on_project()
+
+    def share_a_tab(self) -> None:
+        """Put this dock in front of the others: side by side all are too low."""
+        other = self.review if self.review is not None else self.classify
+        share_a_tab(self._dock, other)
 
     def forget(self) -> None:
         """Follow no dock any more."""
@@ -76,7 +85,7 @@ class TuneSource(QObject):
             return
         controller = review.controller
         controller.keeper.changed.disconnect(self._on_project)
-        controller.decided.disconnect(self._on_labeled)
+        controller.decided.disconnect(self._on_decided)
         controller.renewed.disconnect(self._on_labeled)
 
     def open(self, folder: str) -> None:
@@ -103,5 +112,9 @@ class TuneSource(QObject):
             self.own.close()
         self.changed.emit()
 
-    def _on_labeled(self, *_: object) -> None:
+    def _on_labeled(self) -> None:
+        self.labeled.emit()
+
+    def _on_decided(self, rows: Any) -> None:
+        self.decided.emit(rows)
         self.labeled.emit()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFileDialog,
     QGridLayout,
     QLabel,
@@ -33,6 +34,8 @@ class TeachPanel(QWidget):
         Folder of a project.
     base_picked(object)
         Path of a released model.
+    as_i_label(bool)
+        Learn while labels come, or no more.
     """
 
     open_asked = Signal(str)
@@ -47,6 +50,12 @@ class TeachPanel(QWidget):
         self.base = Menu(self)
         self.base_picked = self.base.picked
         self.in_use, self.hint = caption("", self), caption("", self)
+        self.learn_box = QCheckBox("&Learn as I label", self)
+        self.learn_box.setToolTip(
+            "After every 10 labels the suggested order of the open cells follows what they say; "
+            "no class that is shown changes"
+        )
+        self.as_i_label = self.learn_box.toggled
         top = QGridLayout()
         top.setHorizontalSpacing(GAP)
         top.setVerticalSpacing(4)
@@ -69,6 +78,7 @@ class TeachPanel(QWidget):
         layout.addLayout(top)
         layout.addLayout(self._grid)
         layout.addWidget(self.hint)
+        layout.addWidget(self.learn_box)
         self._rows: list[QWidget] = []
         self.counts: dict[str, QLabel] = {}
         self.show_project("", "")
