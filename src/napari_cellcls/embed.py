@@ -19,9 +19,10 @@ from napari_cellcls.images.image import Image
 from napari_cellcls.models.engines.base import Engine
 from napari_cellcls.models.feed import Ahead
 from napari_cellcls.models.habits import plane_means
+from napari_cellcls.models.head import need_classes
 from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.models.turns import mean_of_turns
-from napari_cellcls.vocabulary import ChannelError, EngineError, Progress, Task
+from napari_cellcls.vocabulary import ChannelError, EngineError, ModelError, Progress, Task
 
 if TYPE_CHECKING:
     from napari_cellcls.images.channels import ChannelMapping
@@ -65,6 +66,30 @@ class Descriptors:
     def measured(self) -> np.ndarray:
         """The second block, ``(N, F)`` float32."""
         return self.values[:, self.blocks[0] :]
+
+    def for_head(self, package: ModelPackage) -> np.ndarray:
+        """Return the numbers that the head of a model takes, ``(N, D)``.
+
+        Raises
+        ------
+        ModelError
+            ``MODEL-NO-CLASSES``; ``MODEL-DESCRIBED`` when another network described the cells.
+        """
+        need_classes(package)
+        assert package.head is not None
+        with_measured = package.manifest.descriptor != "embedding"
+        found = self.values if with_measured else self.embeddings
+        size, of = len(package.head[0]), self.weights_sha256
+        if found.shape[1] == size and of in ("", package.weights_sha256):
+            return found
+        raise ModelError(
+            f"The cells were described for another model than {package.manifest.title}",
+            code="MODEL-DESCRIBED",
+            path=package.path,
+            why=f"{found.shape[1]:,} numbers per cell of the network {of[:8] or 'not named'}, the "
+            f"model takes {size:,} of {package.weights_sha256[:8]}.",
+            remedy="Describe the cells with this model.",
+        )
 
 
 @dataclass

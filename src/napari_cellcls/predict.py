@@ -6,7 +6,6 @@ Nothing here knows files, layers or windows; a prediction never changes what a p
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,6 @@ from napari_cellcls.vocabulary import (
     RGB_ROLES,
     CellsError,
     ClassScheme,
-    ModelError,
     Task,
 )
 
@@ -134,6 +132,14 @@ class Predictions:
             found[row] = COLUMNS.joiner.join(names[:-1][chosen[row]])
         return found
 
+    def flags(self, cells: Cells) -> list[str]:
+        """Return the remarks on each of these cells, the model's among them, joined with ``|``."""
+        known = cells.table[COLUMNS.flags] if COLUMNS.flags in cells.table else [""] * len(cells)
+        return [
+            COLUMNS.joiner.join(filter(None, (str(text), UNFAMILIAR if new else "")))
+            for text, new in zip(known, self.unfamiliar, strict=True)
+        ]
+
     def to_table(self, cells: Cells) -> pd.DataFrame:
         """Return the cell table with the columns of a prediction (``docs/file-formats.md``).
 
@@ -150,7 +156,8 @@ class Predictions:
                 remedy="Classify again after changing the cells.",
             )
         table = cells.table.copy()
-        flags = table.pop(COLUMNS.flags) if COLUMNS.flags in table else [""] * len(table)
+        flags = self.flags(cells)
+        table = table.drop(columns=COLUMNS.flags, errors="ignore")
         table[COLUMNS.predicted] = self.predicted
         table[COLUMNS.confidence] = self.confidence
         if self.sets is not None:
@@ -161,7 +168,7 @@ class Predictions:
         table[COLUMNS.class_] = table[COLUMNS.predicted]
         table[COLUMNS.annotator] = ""
         table[COLUMNS.model] = f"{self.model} {self.model_sha[:8]}"
-        table[COLUMNS.flags] = _flagged(flags, self.unfamiliar)
+        table[COLUMNS.flags] = flags
         return table
 
 
@@ -294,7 +301,7 @@ def _predict(
 def _answer(
     ids: np.ndarray, descriptors: Descriptors, package: ModelPackage, used: Used, keep: bool
 ) -> Predictions:
-    made = _result(ids, _columns(descriptors, package), package, used, keep)
+    made = _result(ids, descriptors.for_head(package), package, used, keep)
     with_measured = package.manifest.descriptor != "embedding"
     plain = habits.of_measured(descriptors.measured) if with_measured else None
     return _doubted(made, package, plain)
@@ -309,33 +316,6 @@ def _doubted(made: Predictions, package: ModelPackage, plain: np.ndarray | None)
     as_density = over and tuple(i.role for i in manifest.inputs) == RGB_ROLES
     planes = [i.name for i in manifest.inputs]
     return replace(made, notes=doubts(made.unfamiliar, shift, planes, as_density=as_density))
-
-
-def _flagged(flags: Iterable[str], unfamiliar: np.ndarray) -> list[str]:
-    """Return the flags of cells with that of the unfamiliar ones added."""
-    return [
-        COLUMNS.joiner.join(filter(None, (str(flag), UNFAMILIAR if new else "")))
-        for flag, new in zip(flags, unfamiliar, strict=True)
-    ]
-
-
-def _columns(descriptors: Descriptors, package: ModelPackage) -> np.ndarray:
-    """Return the numbers that the head of a model takes, ``(N, D)``."""
-    need_classes(package)
-    assert package.head is not None
-    with_measured = package.manifest.descriptor != "embedding"
-    found = descriptors.values if with_measured else descriptors.embeddings
-    of = descriptors.weights_sha256
-    if found.shape[1] != len(package.head[0]) or of not in ("", package.weights_sha256):
-        raise ModelError(
-            f"The cells were described for another model than {package.manifest.title}",
-            code="MODEL-DESCRIBED",
-            path=package.path,
-            why=f"{found.shape[1]:,} numbers per cell of the network {of[:8] or 'not named'}, the "
-            f"model takes {len(package.head[0]):,} of {package.weights_sha256[:8]}.",
-            remedy="Describe the cells with this model.",
-        )
-    return found
 
 
 def _result(

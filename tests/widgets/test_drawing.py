@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,6 +95,21 @@ def test_feature_row_number_is_the_label() -> None:
     assert frame.loc[2, "confidence"] == pytest.approx(0.9)
     assert pd.isna(frame.loc[0, "class"])
     assert frame.loc[2, "area_px"] == 144
+
+
+def test_what_the_model_doubts_is_among_the_features() -> None:
+    cells = cells_of(squares((1, 2)))
+    made = predictions_of(cells, np.array([[0.9, 0.1], [0.5, 0.5]]), SCHEME)
+    doubted = replace(
+        made,
+        strangeness=np.array([3, 0.5], np.float32),
+        sets=np.array([[True, False], [True, True]]),
+    )
+    features = drawing.feature_table(cells, doubted)
+    assert features["flags"][1].endswith("unfamiliar") and pd.isna(features["flags"][2])
+    assert pd.isna(features["could be"][1])
+    assert features["could be"][2] == "Parasitized|Uninfected"
+    assert "could be" not in drawing.feature_table(cells, made)
 
 
 def test_sparse_ids_get_one_row_each() -> None:

@@ -283,10 +283,13 @@ def feature_table(cells: Cells, predictions: Predictions | None) -> pd.DataFrame
         columns["class"] = [name or "no class" for name in predictions.predicted]
         columns[COLUMNS.confidence] = np.round(np.asarray(predictions.confidence, float), 3)
         columns.update(_probabilities(predictions))
+        if predictions.sets is not None:
+            columns["could be"] = [text or None for text in predictions.could_be]
     area = COLUMNS.area_um2 if table[COLUMNS.area_um2].notna().any() else COLUMNS.area_px
     columns[area] = np.round(table[area].to_numpy(float), 2)
     if COLUMNS.flags in table:
-        columns[COLUMNS.flags] = [text or None for text in table[COLUMNS.flags]]
+        flags = table[COLUMNS.flags] if predictions is None else predictions.flags(cells)
+        columns[COLUMNS.flags] = [text or None for text in flags]
     frame = pd.DataFrame(columns, index=ids)
     top = int(ids[-1]) if len(ids) else 0
     if top <= _DENSE_ROWS or top <= 4 * len(ids):
