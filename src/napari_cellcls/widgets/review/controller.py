@@ -125,7 +125,10 @@ class ReviewController(QObject):
             self.subject_changed.emit()
             return
         state, before = self.state, self.subject
-        self._preparing.start(partial(prepare, wanted, state, before), "Getting the cells ready")
+        # A bar in napari's activity dock takes the window longer than all of this where nothing is read.
+        is_read = isinstance(wanted.image.data, np.ndarray)
+        title = "" if is_read else "Getting the cells ready"
+        self._preparing.start(partial(prepare, wanted, state, before), title)
 
     def ready_desk(self, start: bool) -> Desk | None:
         """Return the desk; with ``start`` a project is made where none is open."""
