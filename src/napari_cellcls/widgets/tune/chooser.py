@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_cellcls.widgets.tune.verdict_panel import VerdictPanel
     from napari_cellcls.widgets.tune.versions_panel import VersionsPanel
 
+RELEASED = "the released model"
+
 
 class Chooser(QObject):
     """What becomes of new versions.
@@ -90,7 +92,7 @@ class Chooser(QObject):
 
         def change() -> None:
             version = act(project)
-            label = "the released model" if version is None else version.label
+            label = RELEASED if version is None else version.label
             path = self._to_show(version)
             classify = self.controller.source.classify
             where = ""
@@ -117,8 +119,7 @@ class Chooser(QObject):
         why = "" if labels[used] else "The released model is in use."
         self.view.versions.show_versions(labels, words.version_lines(found), used, why)
         self.view.versions_section.button.setText(f"Versions ({len(found.versions)})")
-        base = self.controller.base_title
-        self.view.teach.in_use.setText(f"In use: {labels[used] or base}")
+        self.view.teach.in_use.setText(f"In use: {labels[used] or RELEASED}")
         self.view.teach.in_use.show()
         self._show_choice(labels[used])
 
@@ -127,7 +128,7 @@ class Chooser(QObject):
         if result is None:
             return
         is_new = in_use == result.label
-        before = self.controller.before or self.controller.base_title
+        before = self.controller.before or RELEASED
         text = f"In use now: {result.label if is_new else before}."
         if not is_new and not result.promoted:
             text += " The new one is kept, and is not used unless you say so."

@@ -295,8 +295,3 @@ class TuneController(QObject):
     def base_entry(self) -> ModelEntry | None:
         """The released model chosen."""
         return next((one for one in self.entries if str(one.path) == self.base), None)
-
-    @property
-    def base_title(self) -> str:
-        """What the released model chosen is called."""
-        return "the released model" if self.base_entry is None else self.base_entry.label

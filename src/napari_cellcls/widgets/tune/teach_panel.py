@@ -112,6 +112,7 @@ class TeachPanel(QWidget):
             discard(widget)
         self._rows, self.counts = [], {}
         if stock is None:
+            self.hint.show()
             self.hint.setText(
                 "Label cells in the dock Review cells; what you label there teaches the model here."
             )
@@ -127,6 +128,7 @@ class TeachPanel(QWidget):
                 self._grid.addWidget(widget, line, column)
                 self._rows.append(widget)
         self.hint.setText(stock_words(stock, deep))
+        self.hint.setVisible(bool(self.hint.text()))
 
     def _on_open(self) -> None:
         path = QFileDialog.getExistingDirectory(self, f"Open a project (a folder *{SUFFIX})")
