@@ -381,6 +381,24 @@ def test_a_fine_tuned_model_works_like_any_other(
     assert "cannot judge crops without their image" in capsys.readouterr().err
 
 
+def test_what_speaks_against_an_image_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    dark = np.column_stack([np.log(15) + rng.normal(0, 0.3, 40), rng.normal(0.1, 0.02, (40, 3))])
+    path = tmp_path / "dark.cellpkg"
+    make.package(path, reference={"plain": dark.astype(np.float32)})
+    image, out = smear(tmp_path / "in" / "f.png", (200, 200)), tmp_path / "out"
+    labels = np.zeros((200, 200), np.uint16)
+    for k in range(12):
+        labels[20 + 40 * (k // 4) :, 10 + 40 * (k % 4) :][:15, :15] = k + 1
+    tifffile.imwrite(tmp_path / "in" / "f_labels.tif", labels)
+    assert classify(out, str(path), image, "--labels", tmp_path / "in") == 0
+    said = "The cells are brighter in red, green, blue than those the model learned from"
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert any(note.startswith(said) for note in summary(out)["images"][0]["notes"])
+
+
 @pytest.mark.skipif(os.name == "nt" or not os.getuid(), reason="needs a user without all rights")
 def test_a_read_only_output_folder(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
