@@ -262,3 +262,13 @@ def test_the_last_word_ends_a_disagreement_and_can_be_taken_back(tmp_path: Path)
     [cell] = [c for c in journal.state.cells.values() if c.comments]
     assert (cell.comments[0].annotator, cell.comments[0].text) == ("ana", "torn")
     journal.close()
+
+
+def test_a_view_without_filters_shows_every_cell():
+    from napari_cellcls.review.order import without_filters
+
+    ranker = Ranker(sheet())
+    narrow = View(Sort.AREA, Show.LABELED, "rbc", "ana", True, (1,))
+    assert not len(ranker.order(narrow))
+    wide = without_filters(narrow)
+    assert len(ranker.order(wide)) == 4 and (wide.sort, wide.sections) == (Sort.AREA, True)

@@ -251,7 +251,7 @@ class Ranker:
 
 def without_filters(view: View) -> View:
     """Return a view of the same order that shows every cell."""
-    return replace(view, show=Show.ALL, class_id=None, annotator=None)
+    return replace(view, show=Show.ALL, class_id=None, annotator=None, only=None)
 
 
 def _last(columns: np.ndarray) -> np.ndarray:
