@@ -69,7 +69,7 @@ class Prover(QObject):
         project, subject = self._controller.keeper.project, self._controller.subject
         if project is None or subject is None:
             self._runner.cancel()
-        elif self._begun != (project, subject.sheet.plane.image_id):
+        elif self._begun != (project, subject.sheet.plane.image_id) and not self._later.isActive():
             self._later.start()
 
     def _on_proven(self, proof: Proof | None) -> None:
