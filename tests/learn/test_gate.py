@@ -148,3 +148,17 @@ def test_a_verdict_without_judges_has_no_numbers() -> None:
     weak = weakened(judge_first(answers(0.8, 300, 1), CLASSES), "Only 3 images.")
     assert (weak.word, weak.promote) == ("not enough data to tell", False)
     assert weak.reasons[0] == "Only 3 images."
+
+
+def test_a_fall_that_chance_explains_is_a_remark() -> None:
+    """Few cells of a class: its F1 falls by more than five points, and nothing is proven by that."""
+    labels = np.repeat([0, 1, 2], [400, 400, 24])
+    said = labels.copy()
+    said[:40], said[400:440], said[-1:] = 1, 0, 0
+    other = labels.copy()
+    other[-4:] = 0
+    groups = np.array([f"image{k % 30}" for k in range(len(labels))])
+    pair = [scored(one_hot(s, 3) * 0.9 + 0.03, one_hot(labels, 3), groups) for s in (said, other)]
+    found = judge_change(pair[0], pair[1], CLASSES)
+    assert found.falls == () and found.word == "better"
+    assert "Perhaps weaker, within what chance explains: healthy 98 → 91." in found.text()

@@ -22,7 +22,7 @@ TOLERATED = 0.005
 FEWEST_CELLS = 20
 """Held-out cells below which nothing is said: that all are right could be luck."""
 FALL, FALL_CELLS = 0.05, 20
-"""A class with so many test cells may not lose more of its F1."""
+"""A class with so many test cells may not lose more of its F1, unless chance explains it."""
 FORGOTTEN = 0.02
 """Macro F1 that may be lost on what the model before was good at."""
 LESS_CALIBRATED = 0.03
@@ -71,7 +71,7 @@ class Verdict:
     reasons : tuple of str
         In sentences.
     falls, forgotten : tuple of Fall
-        Classes that lost on the held-out labels, and on the exemplars of the model before.
+        Classes that lost on the held-out labels more than chance explains, and on the exemplars of the model before.
     classes : tuple of Fall
         Every class with held-out cells, whether it lost or won.
     """
@@ -136,8 +136,10 @@ def judge_change(
     level = 1 - (1 - _LEVEL) / attempts
     one, two = (float(metrics.measure(s)["macro_f1"]) for s in (before, after))
     groups = len(np.unique(before.groups))
-    difference = _interval(before, after, level, resamples, seed)
-    falls = _falls(before, after, classes, FALL)
+    difference, upper = _differences(before, after, level, resamples, seed)
+    lower = _falls(before, after, classes, FALL)
+    sure = {name for name, end in zip(classes, upper) if end < 0}
+    falls = tuple(fall for fall in lower if fall.name in sure)
     forgotten = _forgotten(regression, classes if known is None else known)
     word, promote, reasons = _word(one, two, difference, falls, len(before), groups)
     if promote and two <= _luck(after, seed):
@@ -146,6 +148,8 @@ def judge_change(
     if promote and worse > LESS_CALIBRATED:
         promote = False
         reasons.append(f"Its confidence is less honest: calibration error {worse:+.3f}.")
+    if unsure := [str(fall) for fall in lower if fall.name not in sure]:
+        reasons.append(f"Perhaps weaker, within what chance explains: {', '.join(unsure)}.")
     if forgotten:
         named = ", ".join(map(str, forgotten))
         reasons.append(
@@ -238,11 +242,9 @@ def _word(
     if cells < FEWEST_CELLS:
         why = f"Only {cells:,} held-out cells: label some {FEWEST_CELLS - cells:,} more in other images."
         return "not enough data to tell", False, [why]
-    if high < 0:
-        return "worse", False, ["Keep the model before."]
-    if falls:
-        named = ", ".join(map(str, falls))
-        return "worse", False, [f"F1 falls for {named}. Keep the model before."]
+    if high < 0 or falls:
+        named = f"F1 falls for {', '.join(map(str, falls))}. " if falls else ""
+        return "worse", False, [f"{named}Keep the model before."]
     if low > 0:
         return "better", True, []
     if two >= one and low > -TOLERATED:
@@ -262,17 +264,24 @@ def _wanted(one: float, two: float, low: float, cells: int, groups: int) -> str:
     )
 
 
-def _interval(
+def _differences(
     before: Scored, after: Scored, level: float, resamples: int, seed: int
-) -> tuple[float, float] | None:
+) -> tuple[tuple[float, float] | None, np.ndarray]:
+    """Return the interval of the difference, and the upper end of that of each class, ``(K,)``.
+
+    Many classes are looked at: the ends of theirs are so wide that chance moves one of all beyond only
+    as often as it moves macro F1 beyond its interval.
+    """
+    kinds = before.truth.shape[1]
     if len(np.unique(before.groups)) < 2:
-        return None
-    found = []
+        return None, np.full(kinds, -np.inf)
+    found, upper = [], []
     for alike in _alike(before.groups):
-        pair = (replace(s, groups=alike) for s in (before, after))
-        one, two = (intervals.resampled(s, resamples, seed).values["macro_f1"] for s in pair)
-        found.append(intervals.limits(two - one, level))
-    return _widest(found)
+        one, two = (intervals.resampled(replace(s, groups=alike), resamples, seed) for s in (before, after))  # fmt: skip
+        found.append(intervals.limits(two.values["macro_f1"] - one.values["macro_f1"], level))
+        each = np.nan_to_num(two.classes["f1"] - one.classes["f1"])
+        upper.append(np.quantile(each, 1 - (1 - level) / 2 / kinds, axis=0))
+    return _widest(found), np.max(upper, axis=0)
 
 
 def _alike(groups: np.ndarray) -> list[np.ndarray]:
