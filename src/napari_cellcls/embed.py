@@ -182,6 +182,26 @@ def describe_cells(
     return describe_view(view, cells, engine, batch_size, Used(), cache=cache)
 
 
+def recall_cells(
+    image: Image, cells: Cells, package: ModelPackage, *, mapping: ChannelMapping | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is on disk of the embeddings of cells; nothing is computed, no engine is needed.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        ``(N,)`` bool, which cells are known, and ``(N, E)`` float32, zeros for the others.
+
+    Raises
+    ------
+    ChannelError
+        ``CHANNEL-MISSING`` when the image lacks a needed channel.
+    """
+    view = View.of(image, package, mapping)
+    known = shelf.find(_name(view), cells, (view.size, size_of(len(view.indices))))
+    return known.found, known.embedding.astype(np.float32)
+
+
 def describe_view(
     view: View, cells: Cells, engine: Engine | None, batch_size: int, used: Used, *, cache: bool
 ) -> Task[Descriptors]:

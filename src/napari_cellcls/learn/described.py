@@ -130,7 +130,7 @@ def describe_labels(
             name = _name(project, key)
             yield Progress(done, len(planes), f"Describing the labeled cells of {name}")
             try:
-                image = _open(project, key)
+                image = open_plane(project, key)
                 mapping = match(image, inputs or ())
             except (ImageError, ChannelError) as error:
                 why = "image not found" if error.code == "IMG-MISSING" else "image not usable"
@@ -159,7 +159,7 @@ def describe_labels(
     )
 
 
-def _open(project: Project, key: PlaneKey) -> Image:
+def open_plane(project: Project, key: PlaneKey) -> Image:
     """Open the plane of some labels.
 
     Raises

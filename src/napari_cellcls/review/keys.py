@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from napari_cellcls.review.state import ClassState
 
-CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, SETTLE, OUTLINES = "0", "s", "b", "a", "j", "o"
-RESERVED = frozenset({CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, SETTLE, OUTLINES})
+CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, SETTLE, OUTLINES, WHY = "0", "s", "b", "a", "j", "o", "w"
+RESERVED = frozenset({CLEAR, SKIP, BAD_SEGMENTATION, AMBIGUOUS, SETTLE, OUTLINES, WHY})
 """Keys with a meaning of their own, which no class can have."""
 
-_CHOICE = "123456789qwertyuipdfghklzxcvnm"
+_CHOICE = "123456789qertyuipdfghklzxcvnm"
 
 
 def class_keys(classes: Iterable[ClassState]) -> dict[str, str]:

@@ -34,7 +34,16 @@ class Halves(QSplitter):
         top, bottom = QVBoxLayout(upper), QVBoxLayout(lower)
         for layout, parts in (
             (top, (view.project_bar, view.error, view.carried_panel, view.view_bar, view.gallery)),
-            (bottom, (view.message, view.decide, view.map_section, view.classes_section)),
+            (
+                bottom,
+                (
+                    view.message,
+                    view.decide,
+                    view.why_panel,
+                    view.map_section,
+                    view.classes_section,
+                ),
+            ),
         ):
             layout.setContentsMargins(8, 6, 8, 6)
             layout.setSpacing(6)

@@ -21,6 +21,7 @@ FIXED = {
     "ambiguous": (keys.AMBIGUOUS.upper(), keys.AMBIGUOUS.upper()),
     "settle": (keys.SETTLE.upper(), keys.SETTLE.upper()),
     "outlines": (keys.OUTLINES.upper(), keys.OUTLINES.upper()),
+    "why": (keys.WHY.upper(), keys.WHY.upper()),
     "undo": ("Ctrl+Z", "Control-Z"),
     "redo": ("Ctrl+Shift+Z", "Control-Shift-Z"),
     "next": ("Space", "Space"),

@@ -40,6 +40,7 @@ class Renderer(QObject):
                 picture, cell_words(subject, self.view.controller.state, row), told
             )
         self.view.map.scatter.set_current(row)
+        self.view.why.show_cell(row)
         self.show_possible()
 
     def show_possible(self) -> None:

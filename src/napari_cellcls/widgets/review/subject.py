@@ -94,12 +94,16 @@ def prepare(wanted: Wanted, state: State | None, before: Subject | None = None) 
         strokes = Strokes.of(sheet.cells, wanted.outline_width, wanted.letters)
     if same and before is not None:
         return Subject(wanted.image, image, sheet, ranker, strokes, before.limits)
-    limits = np.tile(np.asarray(image.value_range, np.float64), (len(image.channels), 1))
+    return Subject(wanted.image, image, sheet, ranker, strokes, limits_of(image))
+
+
+def limits_of(image: Image) -> np.ndarray:
+    """Return black and white of each channel in crops for people, ``(C, 2)``."""
     if not image.is_rgb:
-        limits = channel_limits(
+        return channel_limits(
             image, Normalization("percentile", 0.5, 99.8), tuple(range(len(image.channels)))
         )
-    return Subject(wanted.image, image, sheet, ranker, strokes, limits)
+    return np.tile(np.asarray(image.value_range, np.float64), (len(image.channels), 1))
 
 
 def _known_points(before: Subject | None, sheet: Sheet) -> np.ndarray | None:

@@ -32,6 +32,8 @@ from napari_cellcls.widgets.review.projects import project_in
 from napari_cellcls.widgets.review.proving import Prover
 from napari_cellcls.widgets.review.renderer import Renderer
 from napari_cellcls.widgets.review.view_bar import ViewBar
+from napari_cellcls.widgets.review.why import Why
+from napari_cellcls.widgets.review.why_panel import WhyPanel
 
 
 class ReviewWidget(QWidget):
@@ -57,7 +59,7 @@ class ReviewWidget(QWidget):
         self.map = MapPanel(self)
         self.map_section = Section("Map of likeness", self.map, self)
         self.error, self.message = ErrorPanel(self), caption("", self)
-        self.carried_panel = CarriedPanel(self)
+        self.carried_panel, self.why_panel = CarriedPanel(self), WhyPanel(self)
         self.message.hide()
         self.halves = Halves(self)
         self.canvas_guard = CanvasGuard(napari_viewer, self)
@@ -68,6 +70,7 @@ class ReviewWidget(QWidget):
         self.render = Renderer(self)
         self.edits = ClassEdits(self.classes, self.controller, self.attempt, self)
         self.carried = CarriedList(self.carried_panel, self)
+        self.why = Why(self.why_panel, self)
         self.news, self.prover = News(self.controller), Prover(self.controller)
         self._retired = self._has_room = False
         self._cells: Any = None
@@ -82,13 +85,15 @@ class ReviewWidget(QWidget):
     def busy(self) -> bool:
         """Whether something is on its way into the dock or the viewer."""
         return self._turn.isActive() or any(
-            part.busy for part in (self.controller, self.carried, self.news)
+            part.busy for part in (self.controller, self.carried, self.news, self.why)
         )
 
     def act(self, name: str) -> None:
         """Do what a key or button of this name stands for."""
         if name == "outlines":
             self.controller.layers.toggle()
+        elif name == "why":
+            self.why.ask()
         elif name == "renew":
             self.controller.guarded(self.controller.collect)
             self.news.look_now()
@@ -111,6 +116,7 @@ class ReviewWidget(QWidget):
             self.pointer.retire()
             self.map.retire()
             self.carried.retire()
+            self.why.retire()
             self.news.retire()
             self.prover.retire()
             self.controller.retire()
