@@ -25,6 +25,8 @@ FALL, FALL_CELLS = 0.05, 20
 """A class with so many test cells may not lose more of its F1, unless chance explains it."""
 FORGOTTEN = 0.02
 """Macro F1 that may be lost on what the model before was good at."""
+NAMED_CELLS = 5
+"""A class with so many test cells is named when it falls, even if it alone decides nothing."""
 LESS_CALIBRATED = 0.03
 _MANY = 10
 """Groups from which on they alone say how far a number may be off."""
@@ -137,7 +139,7 @@ def judge_change(
     one, two = (float(metrics.measure(s)["macro_f1"]) for s in (before, after))
     groups = len(np.unique(before.groups))
     difference, upper = _differences(before, after, level, resamples, seed)
-    lower = _falls(before, after, classes, FALL)
+    lower = _falls(before, after, classes, FALL, NAMED_CELLS)
     sure = {name for name, end in zip(classes, upper) if end < 0}
     falls = tuple(fall for fall in lower if fall.name in sure)
     forgotten = _forgotten(regression, classes if known is None else known)
@@ -148,7 +150,9 @@ def judge_change(
     if promote and worse > LESS_CALIBRATED:
         promote = False
         reasons.append(f"Its confidence is less honest: calibration error {worse:+.3f}.")
-    if unsure := [str(fall) for fall in lower if fall.name not in sure]:
+    if unsure := [
+        str(fall) for fall in lower if fall.name not in sure and fall.cells >= FALL_CELLS
+    ]:
         reasons.append(f"Perhaps weaker, within what chance explains: {', '.join(unsure)}.")
     if forgotten:
         named = ", ".join(map(str, forgotten))
@@ -242,7 +246,7 @@ def _word(
     if cells < FEWEST_CELLS:
         why = f"Only {cells:,} held-out cells: label some {FEWEST_CELLS - cells:,} more in other images."
         return "not enough data to tell", False, [why]
-    if high < 0 or falls:
+    if high < 0 or any(fall.cells >= FALL_CELLS for fall in falls):
         named = f"F1 falls for {', '.join(map(str, falls))}. " if falls else ""
         return "worse", False, [f"{named}Keep the model before."]
     if low > 0:
@@ -312,14 +316,16 @@ def _each_class(before: np.ndarray, after: Scored, classes: Sequence[str]) -> tu
     )
 
 
-def _falls(before: Scored, after: Scored, classes: Sequence[str], most: float) -> tuple[Fall, ...]:
+def _falls(
+    before: Scored, after: Scored, classes: Sequence[str], most: float, fewest: int = FALL_CELLS
+) -> tuple[Fall, ...]:
     """Return the classes with enough cells that lose more than ``most`` of their F1."""
     one, two = _f1(before), _f1(after)
     cells = before.truth.sum(axis=0)
     return tuple(
         Fall(name, float(one[k]), float(two[k]), int(cells[k]))
         for k, name in enumerate(classes)
-        if cells[k] >= FALL_CELLS and one[k] - two[k] > most
+        if cells[k] >= fewest and one[k] - two[k] > most
     )
 
 
