@@ -44,6 +44,15 @@ def test_a_cell_is_most_like_itself() -> None:
     assert most_alike(seen[:0], seen, BLOCKS).rows.shape == (0, 8)
 
 
+def test_classes_that_differ_in_one_direction_are_not_drowned() -> None:
+    rng = np.random.default_rng(4)
+    kind = np.arange(200) % 10 == 0  # a rare one, where the model sees a difference
+    seen = rng.normal(size=(200, 60)) * 0.3
+    seen[:, 0] += 6 * kind
+    found = most_alike(seen[kind], seen, (60, 0), count=6)
+    assert kind[found.rows[:, 1:]].mean() > 0.95
+
+
 def test_heat_lies_where_the_cell_differs(tmp_path: Path) -> None:
     package = make.package(tmp_path / "m.cellpkg")
     data = np.full((3, 200, 200), 150, np.uint8)

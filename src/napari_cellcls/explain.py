@@ -16,7 +16,7 @@ from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.frames import frames
 from napari_cellcls.embed import View, embed_crops
 from napari_cellcls.images.image import Image
-from napari_cellcls.models.domain import domain_from
+from napari_cellcls.models.domain import NEIGHBORS
 from napari_cellcls.models.engines.base import Engine
 from napari_cellcls.models.head import need_classes
 from napari_cellcls.models.package import ModelPackage
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PATCH, _STEPS = 1 / 5, 12
 """Edge of what is covered, in parts of the crop, and how many places along each side."""
 _BATCH = 48
+_COMPARED = 256
 _TINY = 1e-6
 
 
@@ -70,6 +71,9 @@ def most_alike(
 ) -> Alike:
     """Return the labeled cells that cells look like most.
 
+    Embeddings are compared as the model makes them: whitened, the few directions in which classes
+    differ would count no more than any other. Measured numbers are scaled one by one.
+
     Parameters
     ----------
     cells, examples : numpy.ndarray
@@ -80,20 +84,15 @@ def most_alike(
         Most examples per cell.
     """
     x, seen = np.asarray(cells, np.float32), np.asarray(examples, np.float32)
+    middle, size = seen.mean(axis=0), blocks[0]
+    scale = np.ones(x.shape[1], np.float32)
+    spread = seen[:, size:].std(axis=0)
+    scale[size:] = np.where(spread > _TINY, 1 / np.maximum(spread, _TINY), 0)
+    x, seen = (x - middle) * scale, (seen - middle) * scale
     squared = np.zeros((len(x), len(seen)), np.float32)
-    domain = domain_from(seen, blocks)
-    if domain is None:
-        # Too few to know in which directions cells differ: every number counts the same.
-        mean, spread = seen.mean(axis=0), seen.std(axis=0) + _TINY
-        scale = spread * np.sqrt(2 * x.shape[1])
-        squared += _squared((x - mean) / scale, (seen - mean) / scale)
-    else:
-        for part in domain.parts:
-            turned = [
-                (rows[:, part.columns] - part.mean) @ part.directions / part.usual
-                for rows in (x, seen)
-            ]
-            squared += _squared(*turned) / len(domain.parts)
+    parts = [one for one in (slice(0, size), slice(size, None)) if seen[:, one].size]
+    for part in parts:
+        squared += _squared(x[:, part], seen[:, part]) / (_usual(seen[:, part]) ** 2 * len(parts))
     nearest = np.argsort(squared, axis=1, kind="stable")[:, :count]
     return Alike(nearest, np.sqrt(np.take_along_axis(squared, nearest, axis=1)))
 
@@ -219,6 +218,18 @@ def _inside(one: Cells, frame: tuple[int, int, int, int]) -> np.ndarray:
     kept = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     found[rows[kept], columns[kept]] = True
     return found
+
+
+def _usual(points: np.ndarray) -> float:
+    """Return the distance within which 95 % of some points lie from their neighbors."""
+    rows = np.linspace(0, len(points) - 1, min(len(points), _COMPARED)).astype(int)
+    some = points[rows]
+    if len(some) <= 2 * NEIGHBORS:  # too few to have neighbors: what two of them differ
+        return max(float(np.sqrt(2 * some.var(axis=0).sum())), _TINY)
+    squared = _squared(some, some)
+    np.fill_diagonal(squared, np.inf)
+    near = np.sqrt(np.partition(squared, NEIGHBORS, axis=1)[:, :NEIGHBORS]).mean(axis=1)
+    return max(float(np.quantile(near, 0.95)), _TINY)
 
 
 def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
