@@ -193,6 +193,8 @@ def test_learn_as_i_label_changes_the_order_and_nothing_that_is_shown(
     tune = open_tune()
     open_project(tune, folder, qtbot)
     settle(review, qtbot)
+    for row in range(8):
+        review.set_class(("alpha", "beta")[row % 2], [row])
     shown = review.controller.subject.sheet.shown.copy()
     seen: list[str] = []
     tune.controller.relearner.told.connect(seen.append)
