@@ -23,6 +23,7 @@ REVIEWS = {
     "review_map": ("thin-smear", "map"),
     "review_carried": ("thin-smear", "carried"),
     "review_suspects": ("thin-smear", "suspects"),
+    "review_why": ("thin-smear", "why"),
 }
 SIZE, TALL = (1500, 950), (1500, 1120)
 
@@ -187,7 +188,31 @@ def mistake(review: Any, _classify: Any) -> None:
     settle(2.0)
 
 
-LATER: dict[str, Callable[[Any, Any], None]] = {"carried": carry, "suspects": mistake}
+def explain(review: Any, _classify: Any) -> None:
+    """Label some cells of each class, and ask about one that nobody labeled."""
+    import numpy as np
+
+    sheet = review.controller.subject.sheet
+    for column in range(2):
+        for one in np.flatnonzero(sheet.predicted == column)[1:26]:
+            review.set_class(sheet.classes[column].id, [int(one)])
+    settle(0.5)
+    infected = next(k for k, one in enumerate(sheet.classes) if one.id != "uninfected")
+    row = int(np.flatnonzero((sheet.predicted == infected) & ~sheet.mine)[0])
+    review.gallery.choose(row)
+    review.look_at(row)
+    review.act("why")
+    wait_until(lambda: not review.busy)
+    settle(0.5)
+    review.halves.lower.ensureWidgetVisible(review.why_panel)
+    settle(2.0)
+
+
+LATER: dict[str, Callable[[Any, Any], None]] = {
+    "carried": carry,
+    "suspects": mistake,
+    "why": explain,
+}
 
 
 def save(viewer: Any, path: Path) -> None:
