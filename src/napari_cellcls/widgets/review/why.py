@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtGui import QPixmap
 
 from napari_cellcls.review.order import without_filters
@@ -46,6 +46,10 @@ class Why(QObject):
         self.answer = Answer()
         self._row: int | None = None
         self._known: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
+        self._scrolled: int | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._bring_into_sight)
         self._runner = Runner(self)
         self._runner.succeeded.connect(self._on_found)
         self._runner.failed.connect(self._on_failed)
@@ -60,11 +64,12 @@ class Why(QObject):
     @property
     def busy(self) -> bool:
         """Whether cells are being compared."""
-        return self._runner.running
+        return self._runner.running or self._soon.isActive()
 
     def retire(self) -> None:
         """Stop what runs."""
         self._runner.cancel()
+        self._soon.stop()
 
     def ask(self) -> None:
         """Ask about the cell at hand; asked again, the strip goes away."""
@@ -85,8 +90,12 @@ class Why(QObject):
         if self._row is None:
             return
         self._runner.cancel()
+        self._soon.stop()
         self._row, self.answer = None, Answer()
         self.panel.clear()
+        if self._scrolled is not None:
+            self.view.halves.lower.verticalScrollBar().setValue(self._scrolled)
+            self._scrolled = None
 
     def show_cell(self, row: int | None) -> None:
         """Another cell may be at hand: the answer stays while one looks at its examples."""
@@ -124,6 +133,13 @@ class Why(QObject):
         head = head_words(answer, int(sheet.cells.ids[row]), name)
         pictures = [self._picture(one) for one in answer.examples]
         self.panel.show_answer(head, compared_words(answer), answer.examples, pictures)
+        self._soon.start()  # once Qt has laid the strip out
+
+    def _bring_into_sight(self) -> None:
+        area = self.view.halves.lower
+        if self._scrolled is None:
+            self._scrolled = area.verticalScrollBar().value()
+        area.ensureWidgetVisible(self.panel, 0, 0)
 
     def _picture(self, one: Example) -> QPixmap | None:
         if one.row is not None:
