@@ -24,6 +24,8 @@ SHORT = {
     "phases": [{"epochs": 2, "learning_rate": 0.003, "steps_per_epoch": 4}], "early_stopping": None,
 }  # fmt: skip
 
+LONG = {**SHORT, "phases": [{"epochs": 5000, "learning_rate": 0.001, "steps_per_epoch": 8}]}
+
 
 @pytest.fixture
 def only_small_model(own_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -75,7 +77,7 @@ def open_project(tune: Any, folder: Path, qtbot: Any) -> None:
     assert tune.error.error is None
 
 
-def make_short(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
+def follow(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
     """Let deep trainings follow another recipe."""
     plain = deep.begin
     monkeypatch.setattr(
@@ -162,7 +164,7 @@ def test_deep_in_the_real_child_two_epochs(
     monkeypatch: pytest.MonkeyPatch,
     qtbot: Any,
 ) -> None:
-    make_short(monkeypatch, SHORT)
+    follow(monkeypatch, SHORT)
     tune = open_tune()
     open_project(tune, labeled[0], qtbot)
     tune.run.deep.setChecked(True)
@@ -217,8 +219,10 @@ def test_cancel_and_a_killed_child_leave_the_model_in_use(
     labeled: tuple[Path, list[Path]],
     only_small_model: Path,
     open_tune: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
     qtbot: Any,
 ) -> None:
+    follow(monkeypatch, LONG)
     tune = open_tune()
     open_project(tune, labeled[0], qtbot)
     project = tune.controller.project
@@ -246,8 +250,10 @@ def test_a_training_outlives_its_window_when_asked(
     labeled: tuple[Path, list[Path]],
     only_small_model: Path,
     open_tune: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
     qtbot: Any,
 ) -> None:
+    follow(monkeypatch, LONG)
     tune = open_tune()
     open_project(tune, labeled[0], qtbot)
     tune.run.deep.setChecked(True)
