@@ -76,9 +76,15 @@ class Donors:
         }
         self._images, self._rng, self._patients = data.images, rng, list(self._rows)
 
-    def draw(self) -> tuple[str, int, np.ndarray]:
-        """Return a patient, a row, and the crop ``(50, 50, 3)``, 0..1."""
-        patient = self._patients[self._rng.integers(len(self._patients))]
+    @property
+    def patients(self) -> list[str]:
+        """Return those who have such cells."""
+        return list(self._patients)
+
+    def draw(self, patient: str | None = None) -> tuple[str, int, np.ndarray]:
+        """Return a patient (or the one asked for), a row, and the crop ``(50, 50, 3)``, 0..1."""
+        if patient is None:
+            patient = self._patients[self._rng.integers(len(self._patients))]
         row = int(self._rng.choice(self._rows[patient]))
         return patient, row, np.asarray(self._images[row], np.float32) / 255
 
@@ -96,11 +102,16 @@ def infect(
 
 
 def neutral(cell: np.ndarray, infected: Donors, healthy: Donors) -> tuple[str, int, np.ndarray]:
-    """Return the donor's patient and row, and a healthy cell with texture of another healthy one."""
+    """Return the donor's patient and row, and a healthy cell with texture of another healthy one.
+
+    The outline of the place comes from an infected cell of the same patient: nothing of a patient may
+    reach a fold that is judged on him.
+    """
     while True:
-        _, spot = excess(infected.draw()[2])
-        if spot.any():
-            patient, row, crop = healthy.draw()
+        patient, _, crop = infected.draw()
+        _, spot = excess(crop)
+        if spot.any() and patient in healthy.patients:
+            _, row, crop = healthy.draw(patient)
             return patient, row, paste(cell[None], control(crop, spot)[None])[0]
 
 

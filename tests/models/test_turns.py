@@ -1,4 +1,4 @@
-"""Quarter turns: the mean of four looks, the same however the cell lies."""
+"""Quarter turns: the mean of several looks; of four, the same however the cell lies."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def corner(crops: np.ndarray) -> np.ndarray:
 def test_the_mean_of_four_corners() -> None:
     crops = np.arange(2 * 3 * 3 * 1, dtype=np.float32).reshape(2, 3, 3, 1)
     assert mean_of_turns(corner, crops, 1)[:, 0].tolist() == [0, 9]
+    assert mean_of_turns(corner, crops, 2)[:, 0].tolist() == [1, 10]
     assert mean_of_turns(corner, crops, 4)[:, 0].tolist() == [4, 13]
 
 
@@ -32,7 +33,7 @@ def test_one_look_is_passed_on_as_it_is() -> None:
     assert mean_of_turns(lambda _: answer, np.zeros((1, 4, 4, 3)), 1) is answer
 
 
-@pytest.mark.parametrize("turns", [1, 4])
+@pytest.mark.parametrize("turns", [1, 2, 4])
 def test_a_model_answers_turned_cells_alike(tmp_path: Path, turns: int) -> None:
     package = make.package(tmp_path / "small.cellpkg", turns=turns)
     assert package.manifest.turns == turns

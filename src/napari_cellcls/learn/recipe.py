@@ -157,7 +157,7 @@ class Recipe(_Part):
     head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     versions: Annotated[int, Field(ge=0, le=100)] = 0
-    turns: Literal[1, 4] = 1
+    turns: Literal[1, 2, 4] = 1
     precision: Literal["auto", "float32"] = "auto"
     seed: int = 42
     protocol: Protocol = Protocol()

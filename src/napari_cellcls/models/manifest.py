@@ -173,7 +173,7 @@ class Manifest(_Part):
     multi_label: bool = False
     inputs: Annotated[tuple[InputEntry, ...], Field(max_length=16)] = ()
     channel_policy: Literal["joint", "each"] = "joint"
-    turns: Literal[1, 4] = 1
+    turns: Literal[1, 2, 4] = 1
     descriptor: Literal["embedding", "embedding+cell/1"] = "embedding"
     crop: CropSpec
     normalization: Normalization = Normalization()
