@@ -45,6 +45,16 @@ def test_the_same_answers_are_no_worse() -> None:
     assert (found.word, found.promote, found.difference) == ("no worse", True, (0.0, 0.0))
 
 
+def test_the_same_answers_on_few_cells_could_hide_a_loss() -> None:
+    same = answers(0.9, 100, 1)
+    found = judge_change(same, same, CLASSES)
+    assert (found.word, found.promote) == ("not enough data to tell", False)
+    assert (
+        "No loss shows, but 100 held-out cells would not show a small one: 500 more would."
+        in found.text()
+    )
+
+
 def test_few_labels_do_not_tell_and_it_says_how_many_would() -> None:
     for seed in range(20):
         found = judge_change(answers(0.8, 40, seed), answers(0.83, 40, seed + 100), CLASSES)

@@ -71,7 +71,9 @@ def before_of(
     kernel, bias = _head(package, same, values.shape[1], multi_label)
     x, y = _exemplars(package, same, values, blocks, multi_label)
     judge = np.arange(len(x)) % _JUDGING == _JUDGING - 1
-    return Before(kernel, bias, x[~judge], y[~judge], x[judge], y[judge], np.asarray(same.any(axis=0)))
+    return Before(
+        kernel, bias, x[~judge], y[~judge], x[judge], y[judge], np.asarray(same.any(axis=0))
+    )
 
 
 def fit(

@@ -19,6 +19,8 @@ from napari_cellcls.learn.metrics import Scored
 Word = Literal["better", "no worse", "worse", "not enough data to tell"]
 TOLERATED = 0.005
 """Macro F1 that may be lost within the interval."""
+_UNSEEN = 3
+"""Where none of n cells shows a loss, up to 3 in n may still do (rule of three: Hanley and Lippman-Hand 1983, JAMA 249:1743)."""
 FEWEST_CELLS = 20
 """Held-out cells below which nothing is said: that all are right could be luck."""
 FALL, FALL_CELLS = 0.05, 20
@@ -252,6 +254,9 @@ def _word(
     if low > 0:
         return "better", True, []
     if two >= one and low > -TOLERATED:
+        if (short := round(_UNSEEN / TOLERATED) - cells) > 0:
+            why = f"No loss shows, but {cells:,} held-out cells would not show a small one: {short:,} more would."
+            return "not enough data to tell", False, [why]
         return "no worse", True, ["The gain is within what chance explains."]
     return "not enough data to tell", False, [_wanted(one, two, low, cells, groups)]
 
