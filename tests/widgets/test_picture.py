@@ -104,8 +104,25 @@ def test_the_plane_of_a_stack_in_words() -> None:
 
 def test_the_verdict_names_every_class_that_passes() -> None:
     found = SimpleNamespace(
-        scheme=SCHEME, assigned=np.array([[True, True], [False, False]]), confidence=[0.5, 0.25]
+        scheme=SCHEME,
+        assigned=np.array([[True, True], [False, False]]),
+        confidence=[0.5, 0.25],
+        sets=None,
+        unfamiliar=np.array([False, False]),
     )
     session: Any = SimpleNamespace(predictions=found)
     assert verdict_words(session, 0) == "Parasitized + Uninfected, confidence 0.50"
     assert verdict_words(session, 1) == "no class, confidence 0.25"
+
+
+def test_the_verdict_says_what_else_a_cell_could_be_and_what_is_unfamiliar() -> None:
+    found = SimpleNamespace(
+        scheme=SCHEME,
+        assigned=np.array([[True, False], [False, True]]),
+        confidence=[0.6, 0.9],
+        sets=np.array([[True, True], [False, True]]),
+        unfamiliar=np.array([False, True]),
+    )
+    session: Any = SimpleNamespace(predictions=found)
+    assert verdict_words(session, 0).endswith("; could be Parasitized or Uninfected")
+    assert verdict_words(session, 1).endswith("0.90; unlike all that the model learned from")
