@@ -8,16 +8,19 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_cellcls.embed import embed_crops
 from napari_cellcls.learn import deep
 from napari_cellcls.learn.datasets import open_dataset
 from napari_cellcls.learn.deep_recipe import channels_of, deep_recipe, share_of_validation
 from napari_cellcls.learn.holdout import held_out
 from napari_cellcls.learn.labels import labeled_cells
 from napari_cellcls.learn.lesson import Lesson, make_lesson, mixed
+from napari_cellcls.learn.reading import open_cells
 from napari_cellcls.learn.recipe import parse_recipe, read_recipe
 from napari_cellcls.models.networks import full_params
 from napari_cellcls.models.package import ModelPackage, read_package
@@ -26,9 +29,15 @@ from napari_cellcls.models.runtime import open_engine
 from napari_cellcls.project import versions
 from napari_cellcls.project.project import Project
 from napari_cellcls.review.lock import read_holder
-from napari_cellcls.vocabulary import DataError, ModelError, TaskError, finish
-from tests.learn import smears
-from tests.models import make
+from napari_cellcls.vocabulary import (
+    RGB_ROLES,
+    ChannelRole,
+    DataError,
+    InputPlane,
+    TaskError,
+    finish,
+)
+from tests.learn import glows, smears
 
 SHORT = {"phases": [{"epochs": 2, "learning_rate": 0.003, "steps_per_epoch": 4}]}
 
@@ -45,10 +54,12 @@ def base(tmp_path: Path) -> ModelPackage:
     return smears.base_model(tmp_path / "base.cellpkg")
 
 
-def lesson_of(project: Project, base: ModelPackage, knows: tuple[int | None, ...]) -> Lesson:
+def lesson_of(
+    project: Project, base: ModelPackage, knows: tuple[int | None, ...], **more: Any
+) -> Lesson:
     labels = labeled_cells(project.journal.state)
     task = make_lesson(
-        project, labels, base, ("Alpha", "Beta"), labels.targets, knows, multi_label=False
+        project, labels, base, ("Alpha", "Beta"), labels.targets, knows, multi_label=False, **more
     )
     return finish(task)
 
@@ -66,7 +77,9 @@ def test_a_lesson_holds_the_labels_and_the_bases_own_answers(
     )  # a person's word counts whole
     assert data.images.shape[1:] == (24, 24, 3) and data.images[:48].max() > 100
     replayed = data.soft[48:]
-    assert lesson.replayed == len(replayed) and data.training_only.sum() == len(replayed)
+    assert data.training_only.sum() == len(replayed) == len(lesson.known) - 48
+    assert np.array_equal(lesson.known[48:], replayed) and np.isfinite(lesson.known).all()
+    assert [one.role for one in lesson.inputs] == list(RGB_ROLES)
     assert 0 < len(replayed) <= 24  # four cells of each image are free; the doubtful are left out
     assert (replayed.max(axis=1) >= 0.8).all() and np.allclose(replayed.sum(axis=1), 1, atol=1e-5)
 
@@ -75,7 +88,12 @@ def test_nothing_is_replayed_where_a_class_is_new_to_the_base(
     project: Project, base: ModelPackage
 ) -> None:
     lesson = lesson_of(project, base, (0, None))
-    assert lesson.replayed == 0 and "a class that it does not know" in lesson.notes[0]
+    assert len(lesson.data) == 48 and "a class that it does not know" in lesson.notes[0]
+    assert np.isnan(lesson.known[:, 1]).all() and np.isfinite(lesson.known[:, 0]).all()
+    # In groups held out they are looked at all the same: they show what is forgotten.
+    groups = sorted(set(lesson.data.groups.tolist()))
+    watching = lesson_of(project, base, (0, None), held=groups[:2])
+    assert set(watching.data.groups[48:].tolist()) == set(groups[:2])
 
 
 def test_a_label_counts_as_far_as_it_is_sure() -> None:
@@ -108,12 +126,13 @@ def test_the_folder_of_a_training(project: Project, base: ModelPackage) -> None:
 
 def test_the_recipe_follows_the_base(base: ModelPackage) -> None:
     told = {"title": "T", "multi_label": False, "cells": 400, "validated": False}
-    made = parse_recipe(deep_recipe(base, ["Alpha", "Beta"], {}, **told))
+    color = base.manifest.planes
+    made = parse_recipe(deep_recipe(base, ["Alpha", "Beta"], {}, color, **told))
     assert len(made.phases) == 1 and made.phases[0].steps_per_epoch == 12
-    assert made.early_stopping is None and made.augmentation.flips
-    named = parse_recipe(deep_recipe(base, ["One", "Beta"], {"One": "Alpha"}, **told))
+    assert made.early_stopping is None and made.augmentation.flips and made.augmentation.hue
+    named = parse_recipe(deep_recipe(base, ["One", "Beta"], {"One": "Alpha"}, color, **told))
     assert len(named.phases) == 1
-    new = parse_recipe(deep_recipe(base, ["Alpha", "Beta", "New"], {}, **told))
+    new = parse_recipe(deep_recipe(base, ["Alpha", "Beta", "New"], {}, color, **told))
     assert [p.frozen for p in new.phases] == [True, False]
     for name in (
         "malaria-thin-smear",
@@ -125,13 +144,28 @@ def test_the_recipe_follows_the_base(base: ModelPackage) -> None:
         package = load(name)
         classes = [c.name for c in package.manifest.classes] or ["a", "b"]
         more = {**told, "multi_label": package.manifest.multi_label}
-        recipe = parse_recipe(deep_recipe(package, classes, {}, **more))
+        inputs = package.manifest.planes or color
+        recipe = parse_recipe(deep_recipe(package, classes, {}, inputs, **more))
         ref = package.manifest.architecture
         assert recipe.job().params == full_params(ref.id, ref.params), name
-    odd = make.manifest(inputs=[{"role": r, "name": r} for r in ("nucleus", "er", "protein")])
-    with pytest.raises(ModelError) as refused:
-        channels_of(odd)
-    assert refused.value.code == "DEEP-CHANNELS"
+        assert recipe.job().each == 0 and not recipe.input.planes
+
+
+def test_the_planes_of_a_network_follow_the_images(base: ModelPackage, tmp_path: Path) -> None:
+    blank = glows.network(tmp_path / "blank.cellpkg")
+    assert channels_of(blank.manifest, base.manifest.planes) == {"channels": "rgb"}
+    roles = (ChannelRole.NUCLEUS, ChannelRole.PROTEIN, ChannelRole.ER)
+    planes = [InputPlane(role, role.value) for role in roles]
+    each = channels_of(blank.manifest, planes)
+    assert each["channels"] == "each" and [p["role"] for p in each["planes"]] == [*roles]
+    joint = channels_of(base.manifest, planes)
+    assert joint["channels"] == "joint" and joint["planes"] == each["planes"]
+    told = {"title": "T", "multi_label": False, "cells": 40, "validated": True}
+    recipe = parse_recipe(deep_recipe(blank, ["a", "b"], {}, planes, **told))
+    job = recipe.job()
+    assert (job.each, job.input_shape, job.embedding_size) == (3, (24, 24, 3), 24)
+    assert recipe.augmentation.flips and not recipe.augmentation.hue  # three planes, and no color
+    assert recipe.inputs == roles and len(recipe.phases) == 2
 
 
 def test_a_fifth_of_the_groups_validates() -> None:
@@ -175,6 +209,34 @@ def test_from_labels_to_a_proven_version_in_a_process_of_its_own(
     assert deep.unfinished(project) is None and not (folders[0] / "run" / "checkpoints").exists()
     # The same training runs elsewhere, from the folder alone.
     assert read_recipe(folders[0] / "recipe.yaml").start.package == "base.cellpkg"
+
+
+@pytest.mark.tensorflow
+def test_channel_by_channel_in_a_process_of_its_own(tmp_path: Path) -> None:
+    blank = glows.network(tmp_path / "blank.cellpkg")
+    short = {"epochs": 2, "steps_per_epoch": 3, "early_stopping": None}
+    with glows.project_of(tmp_path / "work") as project:
+        made = finish(deep.finetune_deep(project, blank, changes=short))
+        package = read_package(made.package_path)
+        manifest = package.manifest
+        assert manifest.channel_policy == "each" and manifest.passes == 2
+        assert [one.name for one in manifest.inputs] == ["DAPI", "Marker"]
+        assert (
+            manifest.cells == "fluorescence" and len(package.head[0]) > 2 * 8
+        )  # measured numbers too
+        assert package.weights_sha256 != blank.weights_sha256
+        with open_engine(package) as engine:
+            assert np.allclose(engine.embed(package.test_input), package.test_output, atol=1e-3)
+        assert made.verdict.cells == 16 and made.labels_used == 32
+        # What the child says of its crops is what the window says of the cells.
+        folder = next(deep.runs_folder(project).iterdir())
+        trained = read_package(folder / "run" / "model.cellpkg")
+        data = finish(open_cells(read_recipe(folder / "recipe.yaml"), folder / "data"))
+        scores = np.load(folder / "run" / "scores.npz")
+        with open_engine(trained) as engine:
+            seen = embed_crops(data.images[scores["rows"]] / np.float32(255), trained, engine)
+        kernel, bias = trained.head
+        assert np.allclose(seen @ kernel + bias, scores["logits"], atol=1e-3)
 
 
 @pytest.mark.tensorflow

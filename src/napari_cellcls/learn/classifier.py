@@ -76,7 +76,10 @@ def build_classifier(job: Job) -> tuple[Any, Any]:
 
     from napari_cellcls.models import networks
 
-    backbone = networks.build(job.architecture, job.params)
+    if job.each:
+        backbone = networks.build_each(job.architecture, job.params, job.each)
+    else:
+        backbone = networks.build(job.architecture, job.params)
     x = backbone.output
     if job.training.head_dropout:
         x = keras.layers.Dropout(job.training.head_dropout, name="head_dropout")(x)

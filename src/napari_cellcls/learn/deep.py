@@ -10,36 +10,24 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import yaml
-
 from napari_cellcls import files
-from napari_cellcls.learn import deep_recipe, detached
-from napari_cellcls.learn.datasets.cellset import CellSet
-from napari_cellcls.learn.datasets.cut import write_cut
-from napari_cellcls.learn.holdout import held_out
-from napari_cellcls.learn.labels import Labels, labeled_cells, shares
-from napari_cellcls.learn.lesson import make_lesson
+from napari_cellcls.learn import detached
+from napari_cellcls.learn.deep_begin import ABOUT, DATA, RECIPE, begin, runs_folder
 from napari_cellcls.learn.process import TrainingRequest, training
-from napari_cellcls.learn.roster import Roster, roster, same_classes
 from napari_cellcls.learn.runs import PACKAGE, RUN
 from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.project.errors import unwritable
-from napari_cellcls.vocabulary import DataError, Task
+from napari_cellcls.vocabulary import Task
 
 if TYPE_CHECKING:
     from napari_cellcls.learn.finetune import Tuned
     from napari_cellcls.project.project import Project
-    from napari_cellcls.review.state import CellState
 
-RECIPE, DATA, OUT = "recipe.yaml", "data", "run"
-ABOUT, TUNED = "tune.json", "tuned.json"
-_SALT = "validation|"
+OUT, TUNED = "run", "tuned.json"
 
 
 @dataclass(frozen=True)
@@ -63,11 +51,6 @@ class Point:
     val_loss: float | None
     val_macro_f1: float | None
     seconds: float
-
-
-def runs_folder(project: Project) -> Path:
-    """Return where the trainings of a project are (may not exist)."""
-    return project.folder / "runs"
 
 
 def unfinished(project: Project) -> Path | None:
@@ -115,21 +98,19 @@ def finetune_deep(
         A released model on disk.
     seed : int
     changes : mapping, optional
-        Other values for keys of the recipe.
+        What is wanted otherwise: keys of :class:`napari_cellcls.learn.tune_recipe.TuneRecipe`.
     on_folder : callable, optional
         Told where the training is, once it is there.
     on_note : callable, optional
         Told what the user should know, in words.
     keeps_going : callable
         Asked when the task is closed: whether the training shall go on without anybody. Else it is stopped within
-        a second and its folder removed.
+        a second and its folder removed. A training that is over is kept in any case: the next start judges it.
 
     Raises
     ------
     DataError
-        ``LEARN-FEW``, and what the training refuses.
-    ModelError
-        ``DEEP-CHANNELS``, at once.
+        ``LEARN-FEW``, ``RECIPE-VALUE``, and what the training refuses.
     TaskError
         When the training fails or is killed; the model in use stays, and :func:`go_on` continues.
     ProjectError
@@ -169,93 +150,14 @@ def go_on(
         cells = tuple(project.journal.state.cells.values())
         made = yield from prove(project, folder, about, cells, seconds)
     except GeneratorExit:
-        if not keeps_going():
+        # Hours of work are not thrown away with the seconds that judge them.
+        if not keeps_going() and not is_finished(folder):
             discard(folder)
         raise
     files.write_bytes(folder / TUNED, json.dumps({"version": made.label}).encode())
     for part in ("checkpoints", "bank"):
         shutil.rmtree(folder / OUT / part, ignore_errors=True)
     return made
-
-
-def begin(
-    project: Project,
-    base: ModelPackage,
-    *,
-    seed: int = 42,
-    changes: Mapping[str, Any] | None = None,
-) -> Task[Path]:
-    """Write the folder of a new training; return it.
-
-    The groups that judge are those a quick fine-tune holds out too; they are never learned from.
-
-    Parameters
-    ----------
-    project : Project
-        Its journal is read once, at the call.
-    base : ModelPackage
-        A released model.
-    seed : int
-    changes : mapping, optional
-        Other values for keys of the recipe.
-
-    Raises
-    ------
-    DataError
-        ``LEARN-FEW``.
-    ModelError
-        ``DEEP-CHANNELS``, at once.
-    OSError
-        When the folder cannot be written.
-    """
-    deep_recipe.channels_of(base.manifest)
-    return _begin(project, base, tuple(project.journal.state.cells.values()), seed, changes or {})
-
-
-def _begin(
-    project: Project,
-    base: ModelPackage,
-    cells: tuple[CellState, ...],
-    seed: int,
-    changes: Mapping[str, Any],
-) -> Task[Path]:
-    state, several = project.journal.state, project.description.multi_label
-    labels = labeled_cells(state, multi_label=several, cells=cells)
-    held = held_out(labels, np.arange(len(labels)))
-    known = same_classes(base, labels, state)
-    who = roster(labels, np.flatnonzero(~held), known, base.manifest.title)
-    _enough(labels, who)
-    back = {column: k for k, column in known.items()}
-    lesson = yield from make_lesson(
-        project, labels, base, who.names, labels.targets[:, list(who.columns)],
-        [back.get(column) for column in who.columns], multi_label=several, seed=seed,
-    )  # fmt: skip
-    data = replace(lesson.data, sides=_sides(lesson.data, np.unique(labels.groups[held]).tolist()))
-    sides = list(data.sides.values())
-    own = np.isin(data.groups, [g for g, side in data.sides.items() if side == "training"])
-    names = {one: base.manifest.classes[back[column]].name
-             for one, column in zip(who.names, who.columns) if column in back}  # fmt: skip
-    content = deep_recipe.deep_recipe(
-        base, who.names, {new: old for new, old in names.items() if new != old},
-        title=f"{base.manifest.title}, fine-tuned in {project.description.name}", multi_label=several,
-        cells=int(own.sum()), validated="validation" in sides, seed=seed,
-    )  # fmt: skip
-    folder = runs_folder(project) / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    _write(folder, data, base, content | dict(changes))
-    about = {
-        "base": base.manifest.label,
-        "labels": labels.sha256,
-        "cells": [labels.ids[row] for row in lesson.rows],
-        "classes": [asdict(one) for one in who.classes],
-        "columns": [labels.classes[k].id for k in who.columns],
-        "held": sorted(set(labels.groups[held].tolist())),
-        "notes": [*lesson.notes, *who.notes],
-        "replayed": lesson.replayed,
-        "seed": seed,
-    }
-    # Last: a folder without it is no training.
-    files.write_bytes(folder / ABOUT, json.dumps(about, indent=1).encode())
-    return folder
 
 
 def train(
@@ -290,41 +192,6 @@ def discard(folder: Path) -> None:
     if detached.is_alive(folder):
         detached.stop(folder)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _enough(labels: Labels, who: Roster) -> None:
-    if len(labels) and len(who.classes) >= 2:
-        return
-    counts = ", ".join(f"{n:,} {name}" for name, n in labels.counts().items())
-    raise DataError(
-        "There is nothing to tell apart yet.",
-        code="LEARN-FEW",
-        why=f"labeled cells per class: {counts or 'none'}. {' '.join(who.notes)}".strip(),
-        remedy="Label some cells of each of two classes, in several images.",
-    )
-
-
-def _sides(data: CellSet, test: Sequence[str]) -> dict[str, str]:
-    """Return the side of every group; validation must not take the last cells of a class."""
-    groups = np.unique(data.groups).tolist()
-    rest = [g for g in groups if g not in test]
-    order = dict(zip(rest, shares(_SALT + g for g in rest).values(), strict=True))
-    sides = {g: "test" if g in test else "training" for g in groups}
-    own = data.matrix & ~data.training_only[:, None]
-    for group in deep_recipe.share_of_validation(order):
-        left = np.isin(data.groups, [g for g in rest if sides[g] == "training" and g != group])
-        if own[left].any(axis=0).sum() == own[np.isin(data.groups, rest)].any(axis=0).sum():
-            sides[group] = "validation"
-    return sides
-
-
-def _write(folder: Path, data: CellSet, base: ModelPackage, content: dict[str, Any]) -> None:
-    if base.path is None:
-        raise ValueError("the base must be a package on disk: the training reads it there")
-    write_cut(folder / DATA, data, multi_label=bool(content["multi_label"]))
-    shutil.copyfile(base.path, folder / deep_recipe.START)
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    files.write_bytes(folder / RECIPE, text.encode())
 
 
 def _point(entry: dict[str, Any]) -> Point:

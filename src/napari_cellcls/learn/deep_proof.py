@@ -20,7 +20,7 @@ from napari_cellcls.learn.quick import Fitted, Plan
 from napari_cellcls.learn.rivals import rival_of
 from napari_cellcls.learn.roster import Roster, same_classes
 from napari_cellcls.learn.runs import PACKAGE
-from napari_cellcls.models.manifest import ClassEntry, InputEntry
+from napari_cellcls.models.manifest import ClassEntry, Manifest
 from napari_cellcls.models.package import ModelPackage, read_package
 from napari_cellcls.vocabulary import RGB_ROLES, CellClass, DataError, Progress, Task
 
@@ -78,7 +78,8 @@ def prove(
     rival, notes = yield from rival_of(project, labels, state, base, network, found, plan.held)
     made = finetune.prove(
         project, labels, base, network, found, plan, fitted, rival,
-        recipe=RECIPE, trial=f"{about['labels']}|{base.sha256}|{RECIPE}|{about['seed']}", seed=int(about["seed"]),
+        recipe=RECIPE, seed=int(about["seed"]),
+        trial=f"{about['labels']}|{base.sha256}|{RECIPE}|{about['seed']}{about.get('changes', '')}",
     )  # fmt: skip
     left = dict(Counter(labels.left_out) + Counter(found.left_out))
     notes = [*about["notes"], *found.notes, *notes]
@@ -102,19 +103,20 @@ def _roster(about: dict[str, Any], labels: Labels, state: State) -> Roster:
 
 def _network(trained: ModelPackage, base: ModelPackage, who: Roster) -> ModelPackage:
     """Return the trained network with the facts of its base: the same view, the classes of the project."""
-    manifest = base.manifest
-    inputs = manifest.inputs or tuple(
-        InputEntry(role=role, name=role.value.removeprefix("rgb_")) for role in RGB_ROLES
-    )
-    made = trained.manifest
+    manifest, made = base.manifest, trained.manifest
     changes = {
         "classes": tuple(ClassEntry(id=c.id, name=c.name, color=c.color) for c in who.classes),
-        "multi_label": made.multi_label, "inputs": inputs, "temperature": made.temperature,
+        "multi_label": made.multi_label, "inputs": manifest.inputs or made.inputs, "temperature": made.temperature,
         "thresholds": made.thresholds, "sets": None, "descriptor": "embedding", "files": made.files,
-        "cells": manifest.cells if manifest.classes else "smear",
+        "cells": manifest.cells if manifest.classes else _cells(made),
         "architecture": made.architecture,
     }  # fmt: skip
     return replace(trained, manifest=manifest.model_copy(update=changes))
+
+
+def _cells(manifest: Manifest) -> str:
+    photograph = tuple(one.role for one in manifest.inputs) == RGB_ROLES
+    return "smear" if photograph else "fluorescence"
 
 
 def _plan(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from napari_cellcls.learn.datasets.cellset import Channels
+from napari_cellcls.learn.augment import PRESETS, Augmentation
 from napari_cellcls.learn.recipe import ROLES
 from napari_cellcls.learn.recipe_files import read_content, shipped_recipes
 from napari_cellcls.models import networks
 from napari_cellcls.models.manifest import Manifest
 from napari_cellcls.models.package import ModelPackage
-from napari_cellcls.vocabulary import RGB_ROLES, ModelError
+from napari_cellcls.vocabulary import RGB_ROLES, InputPlane
 
 START = "base.cellpkg"
 _BATCH = 32
@@ -26,6 +26,7 @@ def deep_recipe(
     base: ModelPackage,
     classes: Sequence[str],
     named: Mapping[str, str],
+    inputs: Sequence[InputPlane],
     *,
     title: str,
     multi_label: bool,
@@ -45,6 +46,8 @@ def deep_recipe(
     classes : sequence of str
     named : mapping of str to str
         Class -> what the base calls it, where that is another name.
+    inputs : sequence of InputPlane
+        What the network sees.
     title : str
     multi_label : bool
     cells : int
@@ -52,12 +55,6 @@ def deep_recipe(
     validated : bool
         Whether there is a validation side.
     seed : int
-
-    Raises
-    ------
-    ModelError
-        ``DEEP-CHANNELS`` for a model that looks at each channel by itself, or at a set of channels that no recipe
-        reads.
     """
     manifest = base.manifest
     steps = max(_FEWEST_STEPS, cells // _BATCH)
@@ -71,10 +68,10 @@ def deep_recipe(
         "architecture": {"id": manifest.architecture.id, "params": dict(manifest.architecture.params)},
         "start": {"package": START, "sha256": base.sha256, "named": dict(named)},
         "classes": list(classes),
-        "input": {"size": manifest.crop.size, "channels": channels_of(manifest)},
+        "input": {"size": manifest.crop.size, **channels_of(manifest, inputs)},
         "crop": {key: value for key, value in asdict(manifest.crop).items() if key != "size"},
         "normalization": asdict(manifest.normalization),
-        "augmentation": _augmentation(manifest),
+        "augmentation": _augmentation(manifest, inputs),
         "phases": [
             *(warm if set(classes) - set(_known(manifest, named)) else []),
             {
@@ -100,27 +97,27 @@ def deep_recipe(
     return found
 
 
-def channels_of(manifest: Manifest) -> Channels:
-    """Return how a recipe calls the planes that a model looks at together (``DEEP-CHANNELS``)."""
-    roles = tuple(one.role for one in manifest.inputs)
-    if manifest.channel_policy == "each" and (not roles or roles == RGB_ROLES):
-        return "rgb"
+def channels_of(manifest: Manifest, inputs: Sequence[InputPlane]) -> dict[str, Any]:
+    """Return how a recipe says what a network looks at: a known set of planes, or each of them named.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    inputs : sequence of InputPlane
+        In the order of the network.
+    """
+    roles, each = tuple(one.role for one in inputs), manifest.channel_policy == "each"
+    if each and roles == RGB_ROLES:
+        return {"channels": "rgb"}
     ref = manifest.architecture
     merges = any(x.kind == "mix" for x in networks.plan(ref.id, ref.params).layers)
     for name, wanted in ROLES.items():
-        if (
-            manifest.channel_policy == "joint"
-            and roles == wanted
-            and merges is (name == "rgb_merge")
-        ):
-            return name
-    raise ModelError(
-        "This model cannot be trained further as a whole.",
-        code="DEEP-CHANNELS",
-        why=f"{manifest.label} looks at {', '.join(roles) or 'any channels'}, "
-        f"{'each by itself' if manifest.channel_policy == 'each' else 'together'}.",
-        remedy="Use the quick fine-tune, which takes any channels.",
-    )
+        if not each and roles == wanted and merges is (name == "rgb_merge"):
+            return {"channels": name}
+    planes = [
+        {"role": one.role.value, "name": one.name, "optional": one.optional} for one in inputs
+    ]
+    return {"channels": "each" if each else "joint", "planes": planes}
 
 
 def _known(manifest: Manifest, named: Mapping[str, str]) -> list[str]:
@@ -129,11 +126,19 @@ def _known(manifest: Manifest, named: Mapping[str, str]) -> list[str]:
     return [back.get(one.name, one.name) for one in manifest.classes]
 
 
-def _augmentation(manifest: Manifest) -> Any:
+def _augmentation(manifest: Manifest, inputs: Sequence[InputPlane]) -> Any:
     """Return the changes that the model was trained with, as far as its recipe is here; else mild ones."""
     path = shipped_recipes().get(manifest.provenance.recipe)
     found = read_content(path).get("augmentation") if path is not None else None
-    return found if found not in (None, "none") else "mild"
+    known = found if found not in (None, "none") else None
+    if tuple(one.role for one in inputs) == RGB_ROLES:
+        return known or "mild"
+    if known is not None and manifest.channel_policy == "joint":
+        return known
+    # Planes of their own are no color, and what is beside a cell in the dark is not bright.
+    made = Augmentation(**known) if isinstance(known, dict) else PRESETS[known or "mild"]
+    plain = replace(made, density=0.0, styles=(), hue=0.0, saturation=0.0, edge_px=0)
+    return {key: value for key, value in asdict(plain).items() if key != "styles"}
 
 
 def share_of_validation(shares: Mapping[str, float]) -> list[str]:

@@ -27,14 +27,14 @@ def cut_of(job: Job, phase: Phase) -> str | None:
     """Return the last layer of a network that is fixed in a phase, or None.
 
     Everything up to it is frozen and without chance, its output is one vector per crop, and
-    nothing behind it looks past it.
+    nothing behind it looks past it. Planes that pass one by one have none.
     """
     from napari_cellcls.models import networks
 
     changing = job.training.versions or job.augmentation != Augmentation(
         probability=job.augmentation.probability
     )
-    if changing or not phase.frozen:
+    if changing or not phase.frozen or job.each:
         return None
     made = networks.plan(job.architecture, job.params)
     weighted = {name.partition(":")[2].rpartition("/")[0] for name in made.weight_spec()}

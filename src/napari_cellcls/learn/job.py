@@ -163,6 +163,8 @@ class Job:
         Where the backbone starts.
     start : str
         SHA-256 of the model package that backbone and head start from; "" for none.
+    each : int
+        Planes that pass through the network one by one, their embeddings joined; 0: all pass together.
     """
 
     architecture: str
@@ -173,6 +175,22 @@ class Job:
     multi_label: bool = False
     pretrained: Literal["none", "imagenet"] = "none"
     start: str = ""
+    each: int = 0
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Return ``(Y, X, C)`` of one crop."""
+        from napari_cellcls.models import networks
+
+        y, x, planes = networks.input_shape(self.architecture, self.params)
+        return y, x, self.each or planes
+
+    @property
+    def embedding_size(self) -> int:
+        """Return the length of the embedding of a cell, all passes together."""
+        from napari_cellcls.models import networks
+
+        return networks.embedding_size(self.architecture, self.params) * (self.each or 1)
 
 
 def job_from(content: dict[str, Any]) -> Job:
@@ -221,8 +239,7 @@ def read_weights(path: Path, job: Job) -> dict[str, np.ndarray]:
     from napari_cellcls.models.tensors import read_tensors
 
     spec = dict(networks.weight_spec(job.architecture, job.params))
-    embedding = networks.embedding_size(job.architecture, job.params)
-    spec[_HEAD_KERNEL] = ((embedding, job.classes), "float32")
+    spec[_HEAD_KERNEL] = ((job.embedding_size, job.classes), "float32")
     spec[_HEAD_BIAS] = ((job.classes,), "float32")
     return read_tensors(Path(path).read_bytes(), spec, name=Path(path).name)
 
@@ -239,7 +256,7 @@ def fingerprint(
     images: np.ndarray, labels: np.ndarray, job: Job, rows: np.ndarray, val: np.ndarray | None
 ) -> str:
     """Return a hash of job and data: a checkpoint of anything else is never continued."""
-    facts = {key: value for key, value in asdict(job).items() if key != "start" or value}
+    facts = {k: v for k, v in asdict(job).items() if v or k not in ("start", "each")}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     sample = images[rows[:: max(1, len(rows) // 256)]]
     for array in (labels, rows, rows[:0] if val is None else val, sample):

@@ -3,12 +3,13 @@
 A package keeps no pictures of the cells that its model was trained on. So that the model does not forget them, it is
 asked about cells of the project's images that nobody labeled, and its own answer is learned there: "stay as you
 are where nobody said otherwise". A label counts as far as it is sure: the rest of the target is that answer too.
+In groups held out such cells are not learned from: they show later what was forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +18,11 @@ from napari_cellcls.cells.cells import Cells
 from napari_cellcls.cells.crops import cut
 from napari_cellcls.cells.segment import find_cells
 from napari_cellcls.embed import View
+from napari_cellcls.images.channels import match
 from napari_cellcls.images.image import Image
-from napari_cellcls.images.read import open_image
 from napari_cellcls.learn.datasets.cellset import TRAINING_ONLY, CellSet
-from napari_cellcls.learn.labels import Labels, PlaneKey
+from napari_cellcls.learn.described import open_plane
+from napari_cellcls.learn.labels import Labels
 from napari_cellcls.models.engines.base import Engine
 from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.predict import predict_crops
@@ -29,7 +31,7 @@ from napari_cellcls.vocabulary import (
     COLUMNS,
     CellClsError,
     DataError,
-    ImageError,
+    InputPlane,
     Progress,
     Task,
 )
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 REPLAYED = 2.0
 """Cells replayed for each labeled one, so far as there are any."""
 _MOST_REPLAYED = 2000
-_SURE = 0.8
+_WATCHED = 300
+SURE = 0.8
+"""Probability from which on an answer of the base is taken for what it knows."""
 _BATCH = 256
 
 
@@ -54,24 +58,28 @@ class Lesson:
         Labeled cells first, then the replayed ones, which are for training only.
     rows : numpy.ndarray
         ``(M,)`` row in the labels of each labeled cell.
-    replayed : int
+    known : numpy.ndarray
+        ``(N, K)`` float32, what the base says of every cell; NaN for classes that it does not know.
+    inputs : tuple of InputPlane
+        What the network sees.
     notes : tuple of str
         Images that were not found, and why nothing is replayed, in sentences.
     """
 
     data: CellSet
     rows: np.ndarray
-    replayed: int
+    known: np.ndarray
+    inputs: tuple[InputPlane, ...]
     notes: tuple[str, ...]
 
 
 @dataclass
 class _Parts:
-    crops: list[np.ndarray]
-    rows: list[np.ndarray]
-    known: list[np.ndarray]
-    names: list[str]
-    groups: list[str]
+    crops: list[np.ndarray] = field(default_factory=list)
+    rows: list[np.ndarray] = field(default_factory=list)
+    known: list[np.ndarray] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
 
 def make_lesson(
@@ -83,6 +91,7 @@ def make_lesson(
     knows: Sequence[int | None],
     *,
     multi_label: bool,
+    held: Collection[str] = (),
     seed: int = 42,
 ) -> Task[Lesson]:
     """Cut the labeled cells of a project, and some that nobody labeled, as the base sees them.
@@ -99,56 +108,67 @@ def make_lesson(
     knows : sequence of int or None
         Class of the base for each class; None for one that it does not know.
     multi_label : bool
+    held : collection of str
+        Groups held out: their unlabeled cells are cut too, also where nothing is replayed.
     seed : int
-        Which of the unlabeled cells are replayed.
+        Which of the unlabeled cells are cut.
 
     Raises
     ------
     DataError
         ``LEARN-FEW`` when no image of the labels was found.
     CellClsError
-        When the engine of the base cannot be opened, or an image lacks a channel.
+        When the engine of the base cannot be opened.
     """
     from napari_cellcls.models.runtime import open_engine
 
-    learned, replay, notes = _Parts([], [], [], [], []), _Parts([], [], [], [], []), []
-    why_not = _no_replay(base, knows)
-    notes += [why_not] if why_not else []
+    learned, replay = _Parts(), _Parts()
+    why_not, watches = _no_replay(base, knows), _has_others(base)
+    notes = [why_not] if why_not else []
     usable = np.isfinite(targets).any(axis=1) if multi_label else (targets == 1).any(axis=1)
-    planes = labels.planes()
+    inputs = base.manifest.planes
+    # What a model with open inputs is to see, the image with most labels decides.
+    planes = sorted(labels.planes().items(), key=lambda one: (-len(one[1]), one[0]))
     with open_engine(base) as engine:
-        for done, (key, rows) in enumerate(planes.items()):
+        for done, (key, rows) in enumerate(planes):
             yield Progress(done, len(planes), "Cutting the cells")
             try:
-                image = _open(project, key)
+                image = open_plane(project, key)
+                mapping = match(image, inputs)
+                view = View.of(image, base, mapping)
             except CellClsError as error:
                 notes.append(f"{len(rows):,} labels are not used: {error.what}")
                 continue
+            inputs = inputs or mapping.inputs
             inside = [bool(usable[row]) and fits(labels.anchors[row], image.shape) for row in rows]
             rows = rows[inside]
             drawn = layers([labels.anchors[row] for row in rows], image.shape)
-            view = View.of(image, base, None)
             group = str(labels.groups[rows[0]]) if len(rows) else ""
             for of, own in drawn:
                 _add(learned, view, own, group, engine, base, rows[of])
-            if not why_not and drawn:
-                others = yield from _others(
-                    image, [c for _, c in drawn], base, len(rows), seed + done
-                )
+            wanted = min(round(REPLAYED * len(rows)), _MOST_REPLAYED) if not why_not else 0
+            wanted = _WATCHED if watches and group in held else wanted
+            if wanted and drawn:
+                others = yield from _others(image, [c for _, c in drawn], base, wanted, seed + done)
                 _add(replay, view, others, group, engine, base, np.full(len(others), -1))
     if not learned.names:
-        raise DataError(
-            "There is nothing to learn from.",
-            code="LEARN-FEW",
-            why="; ".join(notes) or "no cell is labeled",
-            remedy="Label some cells, and put their images where the project finds them.",
-        )
+        raise _nothing(notes)
     rows = np.concatenate(learned.rows)
-    answer = _answers(
-        targets[rows], labels.weights[rows], base, knows, learned, replay, multi_label
-    )
+    known = _in_classes(np.concatenate([*learned.known, *replay.known]), knows)
+    answer = known.copy() if multi_label else np.nan_to_num(known)
+    first = slice(0, len(rows))
+    answer[first] = mixed(targets[rows], labels.weights[rows], answer[first], base.head is not None)
     data = _cells(classes, targets[rows], answer, learned, replay, multi_label)
-    return Lesson(data, rows, len(data) - len(rows), tuple(notes))
+    return Lesson(data, rows, known, inputs, tuple(notes))
+
+
+def _nothing(notes: Sequence[str]) -> DataError:
+    return DataError(
+        "There is nothing to learn from.",
+        code="LEARN-FEW",
+        why="; ".join(notes) or "no cell is labeled",
+        remedy="Label some cells, and put their images where the project finds them.",
+    )
 
 
 def _no_replay(base: ModelPackage, knows: Sequence[int | None]) -> str:
@@ -160,35 +180,25 @@ def _no_replay(base: ModelPackage, knows: Sequence[int | None]) -> str:
             "No unlabeled cells are learned with the answers of the model before: some may be of a class "
             "that it does not know."
         )
-    return (
-        "" if base.manifest.cells != "whole" else "Ready crops hold no unlabeled cells to keep to."
-    )
+    return "" if _has_others(base) else "Ready crops hold no unlabeled cells to keep to."
+
+
+def _has_others(base: ModelPackage) -> bool:
+    """Return whether there may be unlabeled cells that the base has an answer for."""
+    return base.head is not None and base.manifest.cells != "whole"
 
 
 def _others(
-    image: Image, own: Sequence[Cells], base: ModelPackage, labeled: int, seed: int
+    image: Image, own: Sequence[Cells], base: ModelPackage, wanted: int, seed: int
 ) -> Task[Cells]:
     """Return cells of the image that nobody labeled, chosen at random."""
     found = yield from find_cells(image, base.manifest.cells)
     labels = np.asarray(found.labels)
     taken = np.unique(np.concatenate([labels[np.asarray(one.labels) > 0] for one in own]))
     free = np.flatnonzero(~np.isin(found.ids, taken))
-    wanted = min(len(free), round(REPLAYED * labeled), _MOST_REPLAYED)
-    rows = np.random.default_rng(seed).choice(free, wanted, replace=False) if wanted else free[:0]
+    rows = np.random.default_rng(seed).choice(free, min(len(free), wanted), replace=False)
     table = found.table.iloc[np.sort(rows)].reset_index(drop=True)
     return Cells(found.labels, table, found.method)
-
-
-def _open(project: Project, key: PlaneKey) -> Image:
-    located = project.locate(key.image_id)
-    if located.status not in ("found", "moved") or located.path is None:
-        raise ImageError(
-            f"{located.text}.",
-            code="PROJECT-IMAGE",
-            path=located.path,
-            remedy="Put it back, beside the project or where it was.",
-        )
-    return open_image(located.path, scene=key.scene or None, t=key.t, z=key.z)
 
 
 def _add(
@@ -204,7 +214,7 @@ def _add(
         known[part] = predict_crops(made[part], base, engine).probabilities
     keep = np.arange(len(made))
     if rows[0] < 0 and not rule.multi_label:
-        keep = np.flatnonzero(known.max(axis=1) >= _SURE)
+        keep = np.flatnonzero(known.max(axis=1) >= SURE)
     parts.crops.append(np.round(made[keep] * 255).astype(np.uint8))
     parts.known.append(known[keep])
     parts.rows.append(rows[keep])
@@ -214,24 +224,13 @@ def _add(
     parts.groups += [group] * len(keep)
 
 
-def _answers(
-    targets: np.ndarray,
-    weights: np.ndarray,
-    base: ModelPackage,
-    knows: Sequence[int | None],
-    learned: _Parts,
-    replay: _Parts,
-    multi_label: bool,
-) -> np.ndarray:
-    """Return what is learned of every cell, ``(M + R, K)``."""
-    known = np.concatenate([*learned.known, *replay.known])
-    answer = np.full((len(known), len(knows)), np.nan if multi_label else 0, np.float32)
+def _in_classes(known: np.ndarray, knows: Sequence[int | None]) -> np.ndarray:
+    """Return the answers of the base in the classes that are learned, ``(N, K)``; NaN for others."""
+    found = np.full((len(known), len(knows)), np.nan, np.float32)
     for k, of in enumerate(knows):
         if of is not None:
-            answer[:, k] = known[:, of]
-    own = slice(0, len(targets))
-    answer[own] = mixed(targets, weights, answer[own], base.head is not None)
-    return answer
+            found[:, k] = known[:, of]
+    return found
 
 
 def _cells(

@@ -29,7 +29,7 @@ from napari_cellcls.learn.features import Seen
 from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
 from napari_cellcls.learn.losses import better, counted_scores, scores_of
 from napari_cellcls.learn.start import Start, begin
-from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed
+from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed, shorten_statistics
 from napari_cellcls.vocabulary import DataError
 
 _SAVE_EVERY_S = 300.0
@@ -74,7 +74,7 @@ class Loop:
         self.backbone, self.model = build_classifier(job)
         self.notes = [begin(self.backbone, self.model, job, start)]
         total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
-        _shorten_statistics(self.model, total)
+        shorten_statistics(self.model, total)
         self.bank, self.feature_folder = bank, feature_folder
         # A GPU gathers its batches itself; a processor reads them from the memory-mapped file.
         on_gpu = bank is None and images.nbytes <= _ON_DEVICE and accelerators()
@@ -314,17 +314,6 @@ class _Swapped:
         if self.weights is not None:
             for variable, value in zip(self.model.weights, self.own):
                 variable.assign(value)
-
-
-def _shorten_statistics(model: Any, steps: int) -> None:
-    """Let batch normalization forget its start within a short training.
-
-    Keras' default momentum remembers some 100 steps; after a training of 200 steps an eighth of
-    the initial statistics would remain, and a deep network would answer the same for every cell.
-    """
-    for layer in model.layers:
-        if type(layer).__name__ == "BatchNormalization":
-            layer.momentum = float(np.clip(1 - 20 / steps, 0.5, 0.99))
 
 
 def _copy(value: Any) -> Any:

@@ -57,6 +57,11 @@ def write_model(
     rows = _exemplars(data, own, recipe.seed)
     test = rows[np.linspace(0, len(rows) - 1, min(_TEST_CROPS, len(rows))).astype(int)]
     test_input = np.asarray(data.images[test], np.float32) / np.float32(255)
+    network = backbone
+    if job.each:
+        network = backbone.get_layer(job.architecture)
+        gray = test_input.transpose(0, 3, 1, 2)[..., None]
+        test_input = np.repeat(gray.reshape(-1, *gray.shape[2:]), 3, axis=3)[:_TEST_CROPS]
     return write_package(
         path,
         validate(
@@ -71,7 +76,7 @@ def write_model(
             **plain_of(data, rows),
         },
         test_input=test_input,
-        test_output=logits_of(backbone, test_input),
+        test_output=logits_of(network, test_input),
     )
 
 
@@ -108,7 +113,8 @@ def _facts(
         "architecture": {"id": job.architecture, "params": job.params},
         "classes": [{"id": c.id, "name": c.name, "color": c.color} for c in scheme.classes],
         "multi_label": job.multi_label,
-        "inputs": [{"role": r.value, "name": _word(r.value)} for r in recipe.inputs],
+        "inputs": _inputs(recipe),
+        "channel_policy": "each" if job.each else "joint",
         "crop": recipe.crop,
         "normalization": recipe.normalization,
         "turns": recipe.turns,
@@ -156,6 +162,12 @@ def calibrated(recipe: Recipe, job: Job, logits: np.ndarray, truth: np.ndarray) 
     else:
         thresholds = np.full(job.classes, 0.5)
     return {"temperature": temperature, "thresholds": [round(float(t), 5) for t in thresholds]}
+
+
+def _inputs(recipe: Recipe) -> list[dict[str, Any]]:
+    if recipe.input.planes:
+        return [plane.model_dump(mode="json") for plane in recipe.input.planes]
+    return [{"role": r.value, "name": _word(r.value)} for r in recipe.inputs]
 
 
 def _word(role: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_cellcls.learn.datasets import CellSet, open_dataset
+from napari_cellcls.learn.datasets.cut import read_cut
 from napari_cellcls.learn.protocols import (
     SplitPlan,
     make_split,
@@ -30,17 +31,20 @@ def open_cells(recipe: Recipe, path: Path) -> Task[CellSet]:
         As :func:`napari_cellcls.learn.datasets.open_dataset`, and ``DATA-LABEL`` when the data
         have several labels per image and the recipe takes one.
     """
-    # The first layer of the network merges the planes of rgb_merge, so that the model does it too.
-    channels = "rgby" if recipe.input.channels == "rgb_merge" else recipe.input.channels
-    data = yield from open_dataset(
-        path,
-        size=recipe.input.size,
-        channels=channels,
-        classes=recipe.classes,
-        normalization=recipe.normalization,
-        frame="square" if recipe.crop.frame == "square" else "box",
-        margin=recipe.crop.margin,
-    )
+    channels, size = recipe.input.channels, recipe.input.size
+    if channels == "joint" or channels == "each":
+        data = read_cut(path, (size, size, len(recipe.inputs)), recipe.classes)
+    else:
+        data = yield from open_dataset(
+            path,
+            size=size,
+            # The first layer of the network merges the planes of rgb_merge, so that the model does it too.
+            channels="rgby" if channels == "rgb_merge" else channels,
+            classes=recipe.classes,
+            normalization=recipe.normalization,
+            frame="square" if recipe.crop.frame == "square" else "box",
+            margin=recipe.crop.margin,
+        )
     if recipe.protocol.by is not None:
         data = data.grouped(recipe.protocol.by)
     if data.multi_label == recipe.several_labels:

@@ -29,6 +29,7 @@ from napari_cellcls.learn.job import (
 from napari_cellcls.learn.protocols import SplitPlan
 from napari_cellcls.learn.recipe_errors import explain
 from napari_cellcls.learn.recipe_files import find_recipe, read_content
+from napari_cellcls.models.manifest import InputEntry
 from napari_cellcls.vocabulary import RGB_ROLES, ChannelRole, CropSpec, DataError, Normalization
 
 _HPA_ROLES = (
@@ -59,10 +60,20 @@ class ArchitectureChoice(_Part):
 
 
 class InputRule(_Part):
-    """Edge of the network input in pixels, and the planes it takes."""
+    """Edge of the network input in pixels, and the planes it takes.
+
+    ``channels`` names a known set of planes; ``joint`` and ``each`` take those listed in ``planes``, together or one by
+    one, from cells that a project has cut.
+    """
 
     size: Annotated[int, Field(ge=8, le=1024)]
-    channels: Channels = "rgb"
+    channels: Literal["rgb", "gray", "rgby", "rgb_merge", "joint", "each"] = "rgb"
+    planes: Annotated[tuple[InputEntry, ...], Field(max_length=16)] = ()
+
+    @property
+    def each(self) -> int:
+        """Return how many planes pass through the network one by one; 0: all pass together."""
+        return len(self.planes) if self.channels == "each" else 0
 
 
 class Protocol(_Part):
@@ -209,6 +220,10 @@ class Recipe(_Part):
             raise ValueError("data: simulated and simulation belong together")
         if self.normalization.kind == "background" and self.data != "project":
             raise ValueError("normalization: crops alone do not show the background of their image")
+        if (self.input.channels in ("joint", "each")) is not bool(self.input.planes):
+            raise ValueError("input: channels joint and each need planes, and only they")
+        if self.input.planes and self.data != "project":
+            raise ValueError("input: only a project cuts cells with planes of its own")
         blind = [m for m in self.training.monitors if m.startswith("val_")]
         if blind and not self.protocol.val:
             raise ValueError(f"{blind[0]} needs a validation side: set protocol.val")
@@ -224,7 +239,10 @@ class Recipe(_Part):
     @property
     def inputs(self) -> tuple[ChannelRole, ...]:
         """Return the planes read from an image, in order."""
-        return ROLES[self.input.channels]
+        channels = self.input.channels
+        if channels == "joint" or channels == "each":
+            return tuple(plane.role for plane in self.input.planes)
+        return ROLES[channels]
 
     @property
     def training(self) -> Training:
@@ -241,7 +259,7 @@ class Recipe(_Part):
         """Return what the trainer needs."""
         from napari_cellcls.models import networks
 
-        own = {"size": self.input.size, "channels": len(self.inputs)}
+        own = {"size": self.input.size, "channels": 3 if self.input.each else len(self.inputs)}
         params = {**own, **self.architecture.params}
         layers = networks.plan(self.architecture.id, params).layers
         if self.input.channels == "rgb_merge" and not any(x.kind == "mix" for x in layers):
@@ -260,6 +278,7 @@ class Recipe(_Part):
             multi_label=self.several_labels,
             pretrained=self.pretrained,
             start=self.start.sha256 if self.start is not None else "",
+            each=self.input.each,
         )
 
     @property

@@ -51,7 +51,7 @@ def start_of(package: ModelPackage, classes: Sequence[str]) -> Start:
         return Start(package.manifest.label, package.weights, None)
     known = package.manifest.scheme.names
     kernel, bias = (np.asarray(w, np.float32) / package.manifest.temperature for w in package.head)
-    size = package.embedding_size
+    size = package.described_size
     made = np.zeros((size, len(classes)), np.float32), np.zeros(len(classes), np.float32)
     for k, name in enumerate(classes):
         if name in known:

@@ -113,9 +113,7 @@ def _followed(loop: Loop) -> Task[None]:
 
 
 def _check_inputs(images: np.ndarray, labels: np.ndarray, rows: np.ndarray, job: Job) -> None:
-    from napari_cellcls.models import networks
-
-    expected = networks.input_shape(job.architecture, job.params)
+    expected = job.input_shape
     if len(rows) == 0:
         raise DataError(
             "There is no cell to train on.", code="DATA-EMPTY", remedy="Check the split."

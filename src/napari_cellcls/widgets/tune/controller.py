@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_cellcls.learn import deep
-from napari_cellcls.learn.deep_recipe import channels_of
+from napari_cellcls.learn import deep, deep_begin
 from napari_cellcls.learn.finetune import Tuned, default_base, finetune
 from napari_cellcls.learn.recipe import read_recipe
 from napari_cellcls.models import registry
@@ -140,9 +139,12 @@ class TuneController(QObject):
         """Give up; the model in use stays as it is."""
         if self.runner.running:
             self.keeping.canceled = True
-            self._given_up = self.folder
+            # A training that is over is kept: hours of work, and seconds to judge it.
+            is_over = self.folder is not None and deep.is_finished(self.folder)
+            self._given_up = None if is_over else self.folder
             self.runner.cancel()
-            self.view.tell("Canceled. The model in use is the same as before.")
+            kept = " The training is over and kept: go on to have it judged." if is_over else ""
+            self.view.tell(f"Canceled. The model in use is the same as before.{kept}")
 
     def guarded(self, act: Callable[[], Any]) -> None:
         """Do something; an exception must not leave a Qt slot."""
@@ -194,7 +196,7 @@ class TuneController(QObject):
         if folder is None:
             return
         try:
-            epochs = read_recipe(folder / deep.RECIPE).training.epochs
+            epochs = read_recipe(folder / deep_begin.RECIPE).training.epochs
         except CellClsError:
             return
         self.view.run.curve.show_points(deep.curve(folder), epochs)
@@ -277,19 +279,7 @@ class TuneController(QObject):
         stock = words.stock_of(project.journal.state) if project is not None else None
         self.view.teach.show_stock(stock, run.is_deep)
         why = "Open a project, or label cells first." if stock is None else stock.why_not
-        run.set_ready(
-            why or ("" if self.base else "There is no model to start from."), self._why_no_deep()
-        )
-
-    def _why_no_deep(self) -> str:
-        entry = self.base_entry
-        if entry is None or entry.manifest is None:
-            return ""
-        try:
-            channels_of(entry.manifest)
-        except CellClsError as error:
-            return f"{error.why} {error.remedy}"
-        return ""
+        run.set_ready(why or ("" if self.base else "There is no model to start from."))
 
     @property
     def base_entry(self) -> ModelEntry | None:

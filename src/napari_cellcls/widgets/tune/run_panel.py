@@ -67,12 +67,8 @@ class TuneRunPanel(QWidget):
         """Whether the whole network shall learn."""
         return bool(self.deep.isChecked())
 
-    def set_ready(self, why_not: str, why_no_deep: str = "") -> None:
+    def set_ready(self, why_not: str) -> None:
         """Enable *Fine-tune*, or say why it cannot start."""
-        self.deep.setEnabled(not why_no_deep)
-        self.deep.setToolTip(why_no_deep or DEEP)
-        if why_no_deep and self.is_deep:
-            self.quick.setChecked(True)
         self._why_not = why_not
         if not self.cancel_button.isEnabled():
             self.start_button.setEnabled(not why_not)
@@ -112,7 +108,7 @@ class TuneRunPanel(QWidget):
         self.status.setText(text)
         self.status.setVisible(bool(text))
         self.curve.setVisible(self.is_deep and bool(self.curve.points))
-        self.set_ready(self._why_not, "" if self.deep.isEnabled() else self.deep.toolTip())
+        self.set_ready(self._why_not)
 
     def offer_to_go_on(self, is_there: bool) -> None:
         """Let *Fine-tune* go on with a training that has not come to its end."""
