@@ -79,3 +79,59 @@ def test_a_wrong_image_leaves_nothing_behind(tmp_path: Path, capsys):
     assert cli.main(arguments) == 4
     assert "IMG-MISSING" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_groups_are_told_set_by_table_rule_and_hand(folder: Path, tmp_path: Path, capsys):
+    for name in ("P1_a.tif", "P1_b.tif", "P2_c.tif", "P2_d.tif"):
+        (tmp_path / name).write_bytes(name.encode())
+        assert cli.main(["project", "add", str(folder), str(tmp_path / name)]) == 0
+    group = ["project", "group", str(folder)]
+    capsys.readouterr()
+    assert cli.main(group) == 0
+    text = capsys.readouterr().out
+    assert "5 images, each a group of its own." in text
+    assert "Suggestion: 4 images of 2 patients, told by their paths." in text
+
+    rule = ["--from-path", r"/(?P<patient>P\d+)_"]
+    assert cli.main([*group, *rule, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "P1_a.tif\t-\tpatient P1" in text and "4 of 5 images would be changed." in text
+    assert "5 images in 3 groups; 1 without one stand for themselves." in text
+    assert cli.main(group) == 0
+    assert "each a group of its own" in capsys.readouterr().out  # nothing was changed
+
+    assert cli.main([*group, *rule, "--later"]) == 0
+    assert "Images added later follow" in capsys.readouterr().out
+    (tmp_path / "P1_e.tif").write_bytes(b"e")
+    assert cli.main(["project", "add", str(folder), str(tmp_path / "P1_e.tif")]) == 0
+    table = tmp_path / "t.csv"
+    table.write_text("image,slide\nday1,S1\nother.tif,S2\n")
+    assert cli.main([*group, str(table)]) == 2
+    assert "PROJECT-GROUP-IMAGE" in capsys.readouterr().err
+    assert cli.main([*group, str(table), "--skip-unknown"]) == 0
+    assert "1 images are not in the project" in capsys.readouterr().err
+    hand = ["--image", "day1.tif", "--set", "slide=", "--set", "Patient=P 7"]
+    assert cli.main([*group, *hand]) == 0
+    with open_project(folder, read_only=True) as project:
+        found = {one.name: one.groups for one in project.journal.state.images.values()}
+    assert found["day1.tif"] == {"patient": "P 7"}
+    assert found["P1_e.tif"] == found["P1_a.tif"] == {"patient": "P1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--from-path", "x", "--image", "a", "--set", "slide=1"], "Give one of"),
+        (["--set", "slide=1"], "go together"),
+        (["--later"], "--later goes with --from-path"),
+        (["--image", "day1.tif", "--set", "slide"], "write patient=P12"),
+        (["--image", "day9.tif", "--set", "slide=1"], "PROJECT-IMAGE"),
+        (["--image", "day1.tif", "--set", "color=red"], "PROJECT-GROUP-NAME"),
+        (["--from-path", r"P\d+"], "PROJECT-GROUP-RULE"),
+        (["nowhere.csv"], "PROJECT-GROUP-TABLE"),
+    ],
+)
+def test_wrong_groups_are_wrong_usage(folder: Path, capsys, arguments: list[str], said: str):
+    assert cli.main(["project", "group", str(folder), *arguments]) == 2
+    text = " ".join(capsys.readouterr().err.split())
+    assert said in text

@@ -18,7 +18,7 @@ from napari_cellcls.learn import finetune as room
 from napari_cellcls.learn.finetune import Tuned, finetune
 from napari_cellcls.models.package import ModelPackage, read_package
 from napari_cellcls.predict import answer, predict
-from napari_cellcls.project import versions
+from napari_cellcls.project import groups, versions
 from napari_cellcls.project.errors import ProjectError
 from napari_cellcls.project.project import Project
 from napari_cellcls.review.events import Shown, Source
@@ -264,6 +264,21 @@ def test_a_full_disk_leaves_everything_as_it_was(
         finish(finetune(project, base, seed=1))
     assert caught.value.code == "PROJECT-WRITE"
     assert using(project) == before and sorted(project.models_folder.iterdir()) == listed
+
+
+def test_patients_keep_images_together_and_do_not_hide_what_a_model_knows(
+    project: Project, base: ModelPackage
+) -> None:
+    first = finish(finetune(project, base))
+    assert first.promoted
+    images = list(project.journal.state.images)
+    # Four patients now, of each of whom the model in use has seen something, or may have.
+    groups.write(project, {one: {"patient": f"P{k // 2}"} for k, one in enumerate(images)})
+    second = finish(finetune(project, base))
+    facts = read_package(second.package_path).manifest.provenance.extra
+    assert set(facts["groups"]).isdisjoint(facts["held_out"])
+    assert second.held_out == 0 and len(facts["groups"]) == 4 + 8
+    assert any("in use and has learned from the images that judge now" in n for n in second.notes)
 
 
 def test_the_default_is_the_model_shown_most(project: Project) -> None:

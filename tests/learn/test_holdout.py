@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_cellcls.learn.holdout import FEWEST, hashes, held_out
+from napari_cellcls.cells.identity import Anchor
+from napari_cellcls.learn.holdout import FEWEST, hashes, held_out, known, traces
 from napari_cellcls.learn.labels import Labels, shares
 from napari_cellcls.review.state import ClassState
 
@@ -26,6 +29,12 @@ def labels_of(groups: list[str], classes: list[int], testable: list[bool] | None
         annotators=("ana",),
         left_out={},
     )
+
+
+def of_images(groups: list[str], images: list[str]) -> Labels:
+    """Return labels of one cell per image."""
+    anchors = tuple(Anchor(one, 1, (0, 0, 1, 1), 0.5, 0.5, 1, "0,1") for one in images)
+    return replace(labels_of(groups, [0] * len(groups)), anchors=anchors)
 
 
 def judges(names: list[str], per: int = 4) -> set[str]:
@@ -82,3 +91,19 @@ def test_groups_are_stored_as_hashes() -> None:
     assert len(found) == 2 and not any("Smith" in one for one in found)
     assert found == hashes(np.array(["image 2", "patient Smith"]))
     assert found[0] == pytest.approx(found[0])
+
+
+def test_what_a_model_learned_is_known_under_every_grouping() -> None:
+    images = ["a", "b", "c", "d"]
+    before = of_images([f"image {one}" for one in images], images)
+    learned = set(traces(before, np.array([0, 1])))
+    assert learned == set(hashes(np.array(["image a", "image b"])))  # as earlier releases wrote it
+    assert known(before, learned).tolist() == [True, True, False, False]
+    # c is of the patient of b, whom the model knows; what is of d alone is new.
+    after = of_images(["patient 1", "patient 2", "patient 2", "patient 3"], images)
+    assert known(after, learned).tolist() == [True, True, True, False]
+    learned = set(traces(after, np.array([1])))
+    assert learned == set(hashes(np.array(["image b", "patient 2"])))
+    assert known(after, learned).tolist() == [False, True, True, False]
+    assert known(before, learned).tolist() == [False, True, False, False]
+    assert known(of_images([], []), learned).tolist() == []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_cellcls.commands import console, options, project_checks
+from napari_cellcls.commands import console, options, project_checks, project_groups
 from napari_cellcls.commands.project_checks import Folder, opened, saved
 
 if TYPE_CHECKING:
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from napari_cellcls.review.fold import State
 
 app = typer.Typer(
-    help="Make, fill, look at, check, merge and export projects.", no_args_is_help=True
+    help="Make, fill, group, look at, check, merge and export projects.", no_args_is_help=True
 )
 app.command("merge")(project_checks.merge)
 app.command("verify")(project_checks.verify)
 app.command("check", hidden=True)(project_checks.verify)
 app.command("agreement")(project_checks.agreement)
+app.command("group")(project_groups.group)
 
 _FORMATS = "csv, parquet, geojson, coco, tiff, zarr or crops"
 

@@ -9,7 +9,7 @@ import numpy as np
 from napari_cellcls.learn import gate
 from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.gate import Verdict
-from napari_cellcls.learn.holdout import hashes
+from napari_cellcls.learn.holdout import known as known_to
 from napari_cellcls.learn.labels import Labels, labeled_cells
 from napari_cellcls.learn.proof import Rival, answers_of
 from napari_cellcls.learn.roster import roster, same_classes
@@ -64,13 +64,12 @@ def _compare(
         second = yield from describe_labels(project, labels, two)
     rows = np.intersect1d(first.rows, second.rows)
     learned = _learned(one) | _learned(two)
-    names, place = np.unique(labels.groups[rows], return_inverse=True)
-    new = np.array([not learned & set(hashes(name)) for name in names], bool)
+    met, every = known_to(labels, learned)[rows], labels.groups[rows]
     known = [same_classes(package, labels, state) for package in (one, two)]
     both = dict(enumerate({*known[0].values(), *known[1].values()}))
     who = roster(labels, np.zeros(0, int), both, "")
     targets = labels.targets[rows][:, list(who.columns)]
-    fair = labels.testable[rows] & (new[place] if len(rows) else np.zeros(0, bool))
+    fair = labels.testable[rows] & ~met
     fair &= np.isfinite(targets).all(axis=1)
     if not project.description.multi_label:
         fair &= (targets == 1).any(axis=1)
@@ -89,7 +88,7 @@ def _compare(
         for package, same, found in ((one, known[0], first), (two, known[1], second))
     ]  # fmt: skip
     notes = list(dict.fromkeys((*first.notes, *second.notes)))
-    lost = int((~new).sum())
+    lost = len(np.unique(every[met]))
     if lost:
         notes.append(
             f"{lost:,} images or patients that one of them has learned from did not judge."

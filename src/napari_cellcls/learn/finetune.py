@@ -20,8 +20,8 @@ import numpy as np
 from napari_cellcls import files
 from napari_cellcls.learn import kept, quick
 from napari_cellcls.learn.described import Described, describe_labels
-from napari_cellcls.learn.gate import Verdict
-from napari_cellcls.learn.holdout import hashes
+from napari_cellcls.learn.gate import Fall, Verdict
+from napari_cellcls.learn.holdout import traces
 from napari_cellcls.learn.labels import Labels, labeled_cells
 from napari_cellcls.learn.proof import Judged, Rival, judge
 from napari_cellcls.learn.quick import Plan
@@ -199,7 +199,7 @@ def prove(
     """
     started = time.perf_counter()
     trial = hashlib.sha256(trial.encode()).hexdigest()
-    held = hashes(labels.groups[found.rows[plan.held]]) if plan.held.any() else ()
+    held = traces(labels, found.rows[plan.held]) if plan.held.any() else ()
     asked = versions.asked(versions.history(project).attempts, trial, held) if held else 1
     judged = judge(
         quick.court(plan, fit, labels, found, rival), plan.roster, fit.head, fit.before, rival,
@@ -252,8 +252,8 @@ def _provenance(
             "parent_sha256": base.sha256,
             "labels_sha256": labels.sha256,
             "annotators": list(labels.annotators),
-            "groups": list(hashes(labels.groups[rows])),
-            "held_out": list(hashes(labels.groups[found.rows[plan.held]])),
+            "groups": list(traces(labels, rows)),
+            "held_out": list(traces(labels, found.rows[plan.held])),
             "attempts": asked,
             "verdict": verdict.word,
             "promoted": verdict.promote,

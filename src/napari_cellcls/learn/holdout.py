@@ -7,6 +7,7 @@ only ever help: two groups at least judge, a third of them at most, and no class
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Set
 
 import numpy as np
 
@@ -44,6 +45,37 @@ def held_out(labels: Labels, rows: np.ndarray) -> np.ndarray:
         if len(chosen) > _JUDGES and here and np.isin(with_class, chosen).all():
             chosen.remove(here[-1])
     return np.isin(groups, chosen)
+
+
+def traces(labels: Labels, rows: np.ndarray) -> tuple[str, ...]:
+    """Return hashes of the groups of cells and of their images.
+
+    A model keeps them of what it learned from: that an image was put under another patient since
+    must not hide that the model knows it.
+
+    Parameters
+    ----------
+    labels : Labels
+    rows : numpy.ndarray
+    """
+    return hashes(np.array([*labels.groups[rows].tolist(), *labels.images[rows].tolist()], str))
+
+
+def known(labels: Labels, learned: Set[str]) -> np.ndarray:
+    """Return which cells are of a group that a model has learned something of, ``(N,)`` bool.
+
+    Parameters
+    ----------
+    labels : Labels
+    learned : set of str
+        What :func:`traces` gave, or hashes of groups alone (versions of earlier releases).
+    """
+    met = {
+        group
+        for group, image in set(zip(labels.groups.tolist(), labels.images.tolist(), strict=True))
+        if not learned.isdisjoint(hashes(np.array([group, image])))
+    }
+    return np.isin(labels.groups, list(met))
 
 
 def hashes(groups: np.ndarray) -> tuple[str, ...]:

@@ -32,8 +32,6 @@ AMBIGUOUS = 0.5
 """What a cell that somebody called ambiguous counts of that."""
 LOOKED_MS = 300
 """A label accepted faster than that was accepted without looking."""
-GROUPS = ("patient", "donor", "animal", "slide", "plate", "well")
-"""What an image's hints may name, the highest first: cells of one are never on both sides."""
 
 
 class PlaneKey(NamedTuple):
@@ -88,6 +86,11 @@ class Labels:
     def __len__(self) -> int:
         """Return the number of cells."""
         return len(self.ids)
+
+    @property
+    def images(self) -> np.ndarray:
+        """``(N,)`` str: the image of each cell, named as a group of its own is."""
+        return np.array([f"image {one.image_id}" for one in self.anchors], dtype=str)
 
     @property
     def sha256(self) -> str:
@@ -156,11 +159,7 @@ def labeled_cells(
 def group_of(images: Mapping[str, ImageState], image_id: str) -> str:
     """Return what a cell of an image must not be separated from: its patient, slide, or the image."""
     known = images.get(image_id)
-    for name in GROUPS if known is not None else ():
-        value = known.hints.get(name) if known is not None else None
-        if isinstance(value, str | int) and str(value):
-            return f"{name} {value}"
-    return f"image {image_id}"
+    return (ImageState(image_id, "") if known is None else known).group
 
 
 class _Said(NamedTuple):

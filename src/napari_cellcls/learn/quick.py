@@ -14,7 +14,8 @@ from napari_cellcls.learn.conformal import SetRule, fit_sets, groups_needed
 from napari_cellcls.learn.described import Described
 from napari_cellcls.learn.fitted import Before, probabilities_of
 from napari_cellcls.learn.head import Head
-from napari_cellcls.learn.holdout import hashes, held_out
+from napari_cellcls.learn.holdout import held_out
+from napari_cellcls.learn.holdout import known as known_to
 from napari_cellcls.learn.labels import Labels
 from napari_cellcls.learn.proof import Court, Rival
 from napari_cellcls.learn.roster import Roster, removed, roster, same_classes
@@ -132,9 +133,7 @@ def court(
         fair = plan.held & plan.judging & _answered(rival, len(found.rows))
         if rival is not None and rival.groups:
             # The model in use must not be asked about images it has learned from.
-            names, place = np.unique(labels.groups[found.rows], return_inverse=True)
-            new = np.array([not rival.groups & set(hashes(name)) for name in names])
-            fair &= new[place]
+            fair &= ~known_to(labels, rival.groups)[found.rows]
         places = np.flatnonzero(fair)
         logits = fitted.head.logits(found.values[places])
         return _court(plan, labels, found, places, logits, held=True)

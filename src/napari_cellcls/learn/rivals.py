@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_cellcls.learn import roster
 from napari_cellcls.learn.described import Described, describe_labels
-from napari_cellcls.learn.holdout import hashes
+from napari_cellcls.learn.holdout import known as known_to
 from napari_cellcls.learn.labels import Labels
 from napari_cellcls.learn.proof import Rival
 from napari_cellcls.models.package import read_package
@@ -50,14 +50,16 @@ def rival_of(
     """
     notes: list[str] = []
     in_use = versions.in_use(project)
-    judging = set(hashes(labels.groups[found.rows[is_held] if is_held.any() else found.rows]))
+    judging = found.rows[is_held] if is_held.any() else found.rows
     if in_use is not None:
         package = read_package(in_use.path)
         known = roster.same_classes(package, labels, state)
         extra = package.manifest.provenance.extra.get("groups")
         learned = frozenset(map(str, extra)) if isinstance(extra, list) else frozenset()
         # Cross-validated answers of the new head must not meet those of a model that knows the cells.
-        fair = len(judging - learned) >= 2 if is_held.any() else not judging & learned
+        met = known_to(labels, learned)[judging]
+        new = np.unique(labels.groups[judging][~met])
+        fair = len(new) >= 2 if is_held.any() else not met.any()
         if fair:
             if package.head is not None and known:
                 values = yield from _seen_by(package, project, labels, network, found)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from napari_cellcls.files import reason
+from napari_cellcls.review.state import GROUPS
 from napari_cellcls.vocabulary import CellClsError
 
 
@@ -89,6 +90,76 @@ def other_image(path: Path, name: str) -> ProjectError:
         path=path,
         why="its content is another one.",
         remedy="Choose the right file, or add this one as a new image.",
+    )
+
+
+def bad_group(why: str) -> ProjectError:
+    """Say that what an image is to belong to cannot be stored."""
+    return ProjectError(
+        "An image cannot be put into this group.",
+        code="PROJECT-GROUP-NAME",
+        why=why,
+        remedy=f"Name a {', '.join(GROUPS[:-1])} or {GROUPS[-1]}, in at most 120 characters.",
+    )
+
+
+def bad_rule(pattern: str, why: str) -> ProjectError:
+    """Say that a rule on paths cannot be used."""
+    return ProjectError(
+        f"The rule {pattern!r} tells of no group.",
+        code="PROJECT-GROUP-RULE",
+        why=f"{why}.",
+        remedy="Write a regular expression with the part in question named by a kind of group, such as "
+        r"(?P<patient>P\d+) or slide_(?P<slide>\w+).",
+    )
+
+
+def bad_table(path: Path | None, why: str) -> ProjectError:
+    """Say that a table of groups cannot be read."""
+    return ProjectError(
+        "The table of groups cannot be read.",
+        code="PROJECT-GROUP-TABLE",
+        path=path,
+        why=why,
+        remedy="Save it as CSV in UTF-8 with a column 'image' and one or more of: "
+        f"{', '.join(GROUPS)}. Nothing was changed.",
+    )
+
+
+def not_of_project(unknown: list[str], most: int, path: Path | None) -> ProjectError:
+    """Say that a table is about images that the project does not have."""
+    more = f" and {len(unknown) - most:,} more" if len(unknown) > most else ""
+    return ProjectError(
+        "The table names images that the project does not have.",
+        code="PROJECT-GROUP-IMAGE",
+        path=path,
+        why=f"there is no {', '.join(repr(one) for one in unknown[:most])}{more}.",
+        remedy="Add them first (cellcls project add), correct their names, or pass them over with "
+        "--skip-unknown. Nothing was changed.",
+    )
+
+
+def unclear_image(name: str, places: list[str], path: Path | None = None) -> ProjectError:
+    """Say that a name means several images of the project."""
+    return ProjectError(
+        f"It is not clear which image {name!r} is.",
+        code="PROJECT-GROUP-IMAGE",
+        path=path,
+        why=f"there are {', '.join(places[:5])}.",
+        remedy="Write more of its path, enough to tell it from the others. Nothing was changed.",
+    )
+
+
+def told_twice(
+    image: str, kind: str, one: tuple[str, int], other: tuple[str, int], path: Path | None
+) -> ProjectError:
+    """Say that two lines of a table contradict each other."""
+    return ProjectError(
+        f"The table says two things about the {kind} of {image!r}.",
+        code="PROJECT-GROUP-TWICE",
+        path=path,
+        why=f"line {one[1]} says {one[0]!r}, line {other[1]} says {other[0]!r}.",
+        remedy="Keep the line that is right. Nothing was changed.",
     )
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from napari_cellcls import __version__, files
 from napari_cellcls.cells.identity import image_id
 from napari_cellcls.models.places import home
-from napari_cellcls.project import description, errors, images, recent
+from napari_cellcls.project import description, errors, groups, images, recent
 from napari_cellcls.project.description import SUFFIX, Description
 from napari_cellcls.review import eventfiles, folders, opening, store
 from napari_cellcls.review.events import Author, Draft, Event, Kind, clean, new_id
@@ -76,6 +76,22 @@ class Project:
         found = image_id(path)
         self._say_where(found, Path(path))
         return found
+
+    def know_image(self, image: str, name: str, path: str | None) -> None:
+        """Take in an image by its id, unless the project knows it; its file may be gone.
+
+        Raises
+        ------
+        JournalError
+            When the project is open for reading only.
+        """
+        state = self.journal.state
+        if image in state.images:
+            return
+        if path is not None and Path(path).exists():
+            self._say_where(image, Path(path))
+        else:
+            self.journal.record([Draft(Kind.IMAGE, image_id=image, payload={"name": name})])
 
     def locate(self, image: str, roots: Iterable[Path] = ()) -> images.Located:
         """Look where an image is now; nothing is written (see :meth:`relocate`).
@@ -171,7 +187,10 @@ class Project:
 
     def _say_where(self, image: str, path: Path) -> None:
         hints = images.hints_of(path, self.folder)
-        known = self.journal.state.images.get(image)
+        state = self.journal.state
+        known = state.images.get(image)
+        if known is None:
+            hints |= groups.following(state.grouping, path)
         if known is None or any(known.hints.get(k) != v for k, v in hints.items()):
             self.journal.record([Draft(Kind.IMAGE, image_id=image, payload=hints)])
 

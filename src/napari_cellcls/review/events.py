@@ -31,6 +31,7 @@ class Kind(StrEnum):
     CLASS_RECOLORED = "class_recolored"
     CLASS_KEY = "class_key"
     IMAGE = "image"
+    GROUPING = "grouping"
     CELL = "cell"
     MASK_REPLACED = "mask_replaced"
     LINK = "link"

@@ -37,6 +37,8 @@ class State:
         In the order in which they were added, merged ones included.
     images : mapping of str to ImageState
     predictions : mapping of (image id, model) to PredictionState
+    grouping : str
+        Rule that tells from the path of an image added later what it belongs to; "" for none.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,7 @@ class State:
         self.classes: dict[str, ClassState] = {}
         self.images: dict[str, ImageState] = {}
         self.predictions: dict[tuple[str, str], PredictionState] = {}
+        self.grouping = ""
         self._inactive: set[str] = set()
         self._retracters: dict[str, list[Event]] = {}
         self._by_cell: defaultdict[str, list[Event]] = defaultdict(list)
@@ -170,6 +173,7 @@ class State:
             "classes": list(self.classes.values()),
             "images": dict(self.images),
             "predictions": dict(self.predictions),
+            "grouping": self.grouping,
             "counts": self.counts(),
             "anchors": {cell: event.event_id for cell, event in self._anchors.items()},
         }
@@ -244,6 +248,8 @@ class State:
                 self._anchors[cell_id] = event
         elif kind == Kind.IMAGE and event.image_id:
             self.images[event.image_id] = resolve.image(event, self.images.get(event.image_id))
+        elif kind == Kind.GROUPING:
+            self.grouping = str(event.details.get("pattern", ""))
         elif kind == Kind.PREDICTION and event.image_id:
             found = resolve.prediction(event)
             self.predictions[found.image_id, found.model] = found

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from napari_cellcls.review.events import Event
 
+GROUPS = ("patient", "donor", "animal", "slide", "plate", "well")
+"""What an image may be known to belong to, the highest first."""
+
 
 @dataclass(frozen=True)
 class Comment:
@@ -111,6 +114,23 @@ class ImageState:
     id: str
     name: str
     hints: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """What it is known to belong to: patient, slide ... -> name, the highest first."""
+        found = {kind: self.hints.get(kind) for kind in GROUPS}
+        return {
+            kind: str(name)
+            for kind, name in found.items()
+            if isinstance(name, str | int) and str(name)
+        }
+
+    @property
+    def group(self) -> str:
+        """What its cells must not be separated from: the highest group known, else the image itself."""
+        known = self.groups
+        kind = next(iter(known), None)
+        return f"image {self.id}" if kind is None else f"{kind} {known[kind]}"
 
 
 @dataclass(frozen=True)

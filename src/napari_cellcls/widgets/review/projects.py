@@ -13,9 +13,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_cellcls.models.places import home
 from napari_cellcls.project.description import SUFFIX
-from napari_cellcls.project.images import hints_of
 from napari_cellcls.project.project import Project, create_project, open_project
-from napari_cellcls.review.events import Draft, Kind
 from napari_cellcls.vocabulary import ClassScheme
 from napari_cellcls.widgets.settings import preferences
 
@@ -99,13 +97,7 @@ class ProjectKeeper(QObject):
         project = self.project
         if project is None or project.journal.refusal is not None:
             return
-        if plane.image_id in project.journal.state.images:
-            return
-        path = Path(plane.path) if plane.path else None
-        hints = {"name": plane.name}
-        if path is not None and path.exists():
-            hints = hints_of(path, project.folder)
-        project.journal.record([Draft(Kind.IMAGE, image_id=plane.image_id, payload=hints)])
+        project.know_image(plane.image_id, plane.name, plane.path)
 
     def close(self) -> None:
         """Save what is left and let the project go."""
