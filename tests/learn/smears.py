@@ -40,8 +40,10 @@ def smear(seed: int, rows: int = 3, columns: int = 4) -> tuple[np.ndarray, np.nd
     return np.clip(picture, 0, 255).astype(np.uint8), labels, dotted
 
 
-def base_model(path: Path, size: int = 24) -> ModelPackage:
-    """Write a small released model of two classes with random weights."""
+def base_model(
+    path: Path, size: int = 24, head: tuple[np.ndarray, np.ndarray] | None = None
+) -> ModelPackage:
+    """Write a small released model of two classes with random weights, or a head given."""
     made = make.manifest(
         architecture={"id": "malaria_cnn", "params": {"size": size, "channels": 3, "embedding": 8}},
         crop={"size": size, "frame": "square", "mask": True},
@@ -49,7 +51,21 @@ def base_model(path: Path, size: int = 24) -> ModelPackage:
         name="small-smear",
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_package(path, made, **make.parts(made))
+    parts = make.parts(made)
+    return write_package(path, made, **parts | ({} if head is None else {"head": head}))
+
+
+def end_training(
+    folder: Path, base: ModelPackage, head: tuple[np.ndarray, np.ndarray] | None = None
+) -> None:
+    """Put a finished run into the folder of a training: the network of its base, with its head or one given."""
+    run = folder / "run"
+    run.mkdir()
+    write_package(
+        run / "model.cellpkg", base.manifest.model_copy(update={"files": {}}), base.weights,
+        head=base.head if head is None else head, test_input=base.test_input, test_output=base.test_output,
+    )  # fmt: skip
+    (run / "run.json").write_text("{}")
 
 
 def project_of(

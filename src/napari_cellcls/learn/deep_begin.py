@@ -181,7 +181,7 @@ def _begin(
         "cells": [labels.ids[row] for row in lesson.rows],
         "classes": [asdict(one) for one in who.classes],
         "columns": [labels.classes[k].id for k in who.columns],
-        "held": judges,
+        "held": [labels.ids[row] for row in np.flatnonzero(held)],
         "notes": [*lesson.notes, *who.notes],
         "changes": _digest(changes),
         "seed": seed,

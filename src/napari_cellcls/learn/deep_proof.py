@@ -14,6 +14,7 @@ from napari_cellcls.learn import finetune
 from napari_cellcls.learn.deep_recipe import START
 from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.fitted import Before
+from napari_cellcls.learn.forgetting import look_back
 from napari_cellcls.learn.head import Head
 from napari_cellcls.learn.labels import Labels, labeled_cells
 from napari_cellcls.learn.quick import Fitted, Plan
@@ -72,16 +73,19 @@ def prove(
     base = read_package(folder / START)
     who = _roster(about, labels, state)
     network = _network(read_package(folder / "run" / PACKAGE), base, who)
+    forgotten, watched = yield from look_back(folder, network)
     found = yield from describe_labels(project, labels, network)
     plan = _plan(labels, found, who, network, state, about, multi_label=several)
     fitted = _fitted(network, plan, found, multi_label=several)
     rival, notes = yield from rival_of(project, labels, state, base, network, found, plan.held)
     made = finetune.prove(
         project, labels, base, network, found, plan, fitted, rival,
-        recipe=RECIPE, seed=int(about["seed"]),
+        recipe=RECIPE, seed=int(about["seed"]), forgotten=forgotten,
         trial=f"{about['labels']}|{base.sha256}|{RECIPE}|{about['seed']}{about.get('changes', '')}",
     )  # fmt: skip
     left = dict(Counter(labels.left_out) + Counter(found.left_out))
+    if not watched and base.head is not None:
+        notes = [*notes, "No unlabeled cells of images held out could show what is forgotten."]
     notes = [*about["notes"], *found.notes, *notes]
     return replace(made, seconds=seconds, left_out=left, notes=tuple(dict.fromkeys(notes)))
 
@@ -129,7 +133,10 @@ def _plan(
     *,
     multi_label: bool,
 ) -> Plan:
-    held = np.isin(labels.groups[found.rows], about["held"])
+    ids, groups = np.array(labels.ids)[found.rows], labels.groups[found.rows]
+    held = np.isin(ids, about["held"])
+    # An image may have been put under another patient since: who is known now must not judge.
+    held &= ~np.isin(groups, np.unique(groups[~held]))
     targets = labels.targets[found.rows][:, list(who.columns)]
     usable = np.isfinite(targets).any(axis=1) if multi_label else (targets == 1).any(axis=1)
     judging = labels.testable[found.rows] & usable

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cellcls import files
-from napari_cellcls.learn import kept, quick
+from napari_cellcls.learn import forgetting, kept, quick
 from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.gate import Fall, Verdict
 from napari_cellcls.learn.holdout import traces
@@ -172,6 +172,7 @@ def prove(
     recipe: str,
     trial: str,
     seed: int,
+    forgotten: tuple[Fall, ...] = (),
 ) -> Tuned:
     """Judge what was learned, keep it as a new version, and use it when it may be used.
 
@@ -191,6 +192,8 @@ def prove(
     trial : str
         What was tried: the same text is no further attempt.
     seed : int
+    forgotten : tuple of Fall
+        Classes that the network forgets, for one that was trained on.
 
     Raises
     ------
@@ -206,6 +209,7 @@ def prove(
         multi_label=project.description.multi_label, thresholds=fit.thresholds, attempts=asked,
         seed=seed,
     )  # fmt: skip
+    judged = replace(judged, verdict=forgetting.named(judged.verdict, forgotten))
     learned = found.values[plan.learned]
     about = {"recipe": recipe, "parent": base.manifest.label}
     made = kept.Made(
