@@ -38,6 +38,7 @@ from napari_cellcls.vocabulary import (
     finish,
 )
 from tests.learn import glows, smears
+from tests.learn.untouched import models_of, with_version
 
 SHORT = {"phases": [{"epochs": 2, "learning_rate": 0.003, "steps_per_epoch": 4}]}
 
@@ -242,6 +243,7 @@ def test_channel_by_channel_in_a_process_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.tensorflow
 def test_canceled_or_killed_the_model_in_use_stays(project: Project, base: ModelPackage) -> None:
     long = {"phases": [{"epochs": 500, "learning_rate": 0.001, "steps_per_epoch": 20}]}
+    before = with_version(project, base)
     folders: list[Path] = []
     task = deep.finetune_deep(
         project, base, changes=long | {"early_stopping": None}, on_folder=folders.append
@@ -252,7 +254,7 @@ def test_canceled_or_killed_the_model_in_use_stays(project: Project, base: Model
                 os.kill(read_holder(folders[0] / "alive").pid, signal.SIGKILL)
     assert killed.value.code == "TASK-CHILD"
     folder = folders[0]
-    assert versions.in_use(project) is None and deep.unfinished(project) == folder
+    assert models_of(project) == before and deep.unfinished(project) == folder
     again = deep.go_on(project, folder)
     for step in again:
         if "epoch" in step.message:
@@ -260,4 +262,4 @@ def test_canceled_or_killed_the_model_in_use_stays(project: Project, base: Model
     started = time.monotonic()
     again.close()
     assert time.monotonic() - started < 5
-    assert not folder.exists() and versions.history(project).versions == ()
+    assert not folder.exists() and models_of(project) == before

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from napari_cellcls.learn import deep
+from napari_cellcls.models.package import read_package
 from napari_cellcls.project import versions
+from napari_cellcls.project.project import open_project as open_project_at
 from napari_cellcls.review.lock import read_holder
+from napari_cellcls.vocabulary import finish
 from tests.learn import smears
 
 from .conftest import dock_of
@@ -65,6 +68,44 @@ def open_tune(viewer: Any, qtbot: Any) -> Iterator[Callable[[], Any]]:
             qtbot.wait(20)
 
 
+@pytest.fixture
+def on_smears(
+    viewer: Any,
+    labeled: tuple[Path, list[Path]],
+    only_small_model: Path,
+    open_tune: Callable[[], Any],
+    qtbot: Any,
+) -> Iterator[tuple[Any, Any, Any]]:
+    """The docks *Classify cells* and *Review cells* on the first image, classified, and *Fine-tune* on the project."""
+    folder, paths = labeled
+    viewer.open(str(paths[0]), plugin="napari-cellcls")
+    classify = dock_of(viewer, qtbot)
+    press(classify.run.classify_button)
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=60_000)
+    _, review = viewer.window.add_plugin_dock_widget("napari-cellcls", "Review cells")
+    settle(review, qtbot)
+    tune = open_tune()
+    assert not tune.run.start_button.isEnabled() and tune.run.start_button.toolTip()
+    open_project(tune, folder, qtbot)
+    settle(review, qtbot)
+    yield classify, review, tune
+    viewer.window.remove_dock_widget(review)
+
+
+@pytest.fixture
+def on_project(
+    labeled: tuple[Path, list[Path]],
+    only_small_model: Path,
+    open_tune: Callable[[], Any],
+    qtbot: Any,
+) -> Any:
+    """The dock *Fine-tune* alone, set to deep, on the project."""
+    tune = open_tune()
+    open_project(tune, labeled[0], qtbot)
+    tune.run.deep.setChecked(True)
+    return tune
+
+
 def wait(tune: Any, qtbot: Any, seconds: int = 120) -> None:
     qtbot.wait(20)
     qtbot.waitUntil(lambda: not tune.busy, timeout=seconds * 1000)
@@ -88,23 +129,10 @@ def follow(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
 
 
 def test_quick_from_labels_to_the_window_and_back(
-    viewer: Any,
-    labeled: tuple[Path, list[Path]],
-    only_small_model: Path,
-    open_tune: Callable[[], Any],
-    qtbot: Any,
+    on_smears: tuple[Any, Any, Any], qtbot: Any
 ) -> None:
-    folder, paths = labeled
-    viewer.open(str(paths[0]), plugin="napari-cellcls")
-    classify = dock_of(viewer, qtbot)
-    press(classify.run.classify_button)
-    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=60_000)
+    classify, review, tune = on_smears
     before = classify.session.predictions
-    _, review = viewer.window.add_plugin_dock_widget("napari-cellcls", "Review cells")
-    settle(review, qtbot)
-    tune = open_tune()
-    assert not tune.run.start_button.isEnabled() and tune.run.start_button.toolTip()
-    open_project(tune, folder, qtbot)
     assert review.controller.keeper.project is tune.controller.project  # one window, one project
     assert tune.teach.base.currentText() == "small-smear"
     assert set(tune.teach.counts) == {"Alpha", "Beta"}
@@ -136,7 +164,6 @@ def test_quick_from_labels_to_the_window_and_back(
     assert versions.in_use(tune.controller.project) is None
     assert classify.session.manifest.label == "small-smear@1.0.0"
     assert not tune.versions.back_button.isEnabled()
-    viewer.window.remove_dock_widget(review)
 
 
 def test_a_label_changes_the_counts_and_too_few_say_why(
@@ -158,16 +185,10 @@ def test_a_label_changes_the_counts_and_too_few_say_why(
 
 
 def test_deep_in_the_real_child_two_epochs(
-    labeled: tuple[Path, list[Path]],
-    only_small_model: Path,
-    open_tune: Callable[[], Any],
-    monkeypatch: pytest.MonkeyPatch,
-    qtbot: Any,
+    on_project: Any, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
     follow(monkeypatch, SHORT)
-    tune = open_tune()
-    open_project(tune, labeled[0], qtbot)
-    tune.run.deep.setChecked(True)
+    tune = on_project
     press(tune.run.start_button)
     wait(tune, qtbot, 180)
     assert tune.error.error is None, tune.error.error
@@ -179,22 +200,9 @@ def test_deep_in_the_real_child_two_epochs(
 
 
 def test_learn_as_i_label_changes_the_order_and_nothing_that_is_shown(
-    viewer: Any,
-    labeled: tuple[Path, list[Path]],
-    only_small_model: Path,
-    open_tune: Callable[[], Any],
-    qtbot: Any,
+    on_smears: tuple[Any, Any, Any], qtbot: Any
 ) -> None:
-    folder, paths = labeled
-    viewer.open(str(paths[0]), plugin="napari-cellcls")
-    classify = dock_of(viewer, qtbot)
-    press(classify.run.classify_button)
-    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=60_000)
-    _, review = viewer.window.add_plugin_dock_widget("napari-cellcls", "Review cells")
-    settle(review, qtbot)
-    tune = open_tune()
-    open_project(tune, folder, qtbot)
-    settle(review, qtbot)
+    classify, review, tune = on_smears
     for row in range(8):
         review.set_class(("alpha", "beta")[row % 2], [row])
     shown = review.controller.subject.sheet.shown.copy()
@@ -207,7 +215,6 @@ def test_learn_as_i_label_changes_the_order_and_nothing_that_is_shown(
     assert review.controller.subject.ranker._scheme.names == ("Alpha", "Beta")
     assert (review.controller.subject.sheet.shown == shown).all()
     assert classify.session.predictions.model == "small-smear@1.0.0"
-    viewer.window.remove_dock_widget(review)
 
 
 def at_work(tune: Any) -> bool:
@@ -216,17 +223,11 @@ def at_work(tune: Any) -> bool:
 
 
 def test_cancel_and_a_killed_child_leave_the_model_in_use(
-    labeled: tuple[Path, list[Path]],
-    only_small_model: Path,
-    open_tune: Callable[[], Any],
-    monkeypatch: pytest.MonkeyPatch,
-    qtbot: Any,
+    on_project: Any, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
     follow(monkeypatch, LONG)
-    tune = open_tune()
-    open_project(tune, labeled[0], qtbot)
+    tune = on_project
     project = tune.controller.project
-    tune.run.deep.setChecked(True)
     press(tune.run.start_button)
     qtbot.waitUntil(lambda: at_work(tune), timeout=60_000)
     folder = tune.controller.folder
@@ -245,18 +246,40 @@ def test_cancel_and_a_killed_child_leave_the_model_in_use(
     deep.discard(tune.controller.folder)
 
 
-def test_a_training_outlives_its_window_when_asked(
-    viewer: Any,
+def test_cancel_while_it_is_judged_keeps_the_training(
     labeled: tuple[Path, list[Path]],
     only_small_model: Path,
     open_tune: Callable[[], Any],
+    qtbot: Any,
+) -> None:
+    base = read_package(only_small_model)
+    with open_project_at(labeled[0], annotator="ana") as project:
+        folder = finish(deep.begin(project, base))
+    smears.end_training(folder, base)
+    tune = open_tune()
+    open_project(tune, labeled[0], qtbot)
+    assert tune.run.is_deep and tune.run.start_button.text() == "&Go on with the training"
+    press(tune.run.start_button)
+    press(tune.run.cancel_button)
+    assert not tune.controller.runner.running and "kept" in tune.message.text()
+    wait(tune, qtbot)
+    assert deep.is_finished(folder) and tune.controller.result is None
+    assert tune.run.start_button.text() == "&Go on with the training"
+    press(tune.run.start_button)
+    wait(tune, qtbot)
+    assert tune.error.error is None and tune.verdict.isVisible()
+    assert tune.run.start_button.text() == "&Fine-tune"
+
+
+def test_a_training_outlives_its_window_when_asked(
+    viewer: Any,
+    labeled: tuple[Path, list[Path]],
+    on_project: Any,
     monkeypatch: pytest.MonkeyPatch,
     qtbot: Any,
 ) -> None:
     follow(monkeypatch, LONG)
-    tune = open_tune()
-    open_project(tune, labeled[0], qtbot)
-    tune.run.deep.setChecked(True)
+    tune = on_project
     tune.run.keep_going.setChecked(True)
     press(tune.run.start_button)
     qtbot.waitUntil(lambda: at_work(tune), timeout=60_000)

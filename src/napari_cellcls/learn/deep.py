@@ -7,6 +7,7 @@ again, and be copied to another computer, where ``cellcls train recipe.yaml --da
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -154,7 +155,9 @@ def go_on(
         if not keeps_going() and not is_finished(folder):
             discard(folder)
         raise
-    files.write_bytes(folder / TUNED, json.dumps({"version": made.label}).encode())
+    # The version is kept and counted already; without this it would be judged once more.
+    with contextlib.suppress(OSError):
+        files.write_bytes(folder / TUNED, json.dumps({"version": made.label}).encode())
     for part in ("checkpoints", "bank"):
         shutil.rmtree(folder / OUT / part, ignore_errors=True)
     return made
