@@ -26,11 +26,12 @@ if str(ROOT) not in sys.path:
 
 from benchmarks.learning import Table, blood, described, shapes  # noqa: E402
 
+from napari_cellcls.cells.identity import Anchor  # noqa: E402
 from napari_cellcls.learn import quick  # noqa: E402
 from napari_cellcls.learn.datasets import BLOOD_CLASSES  # noqa: E402
 from napari_cellcls.learn.described import Described  # noqa: E402
 from napari_cellcls.learn.gate import Verdict  # noqa: E402
-from napari_cellcls.learn.holdout import hashes  # noqa: E402
+from napari_cellcls.learn.holdout import traces  # noqa: E402
 from napari_cellcls.learn.labels import Labels  # noqa: E402
 from napari_cellcls.learn.metrics import measure, one_hot, scored  # noqa: E402
 from napari_cellcls.learn.proof import Rival, judge  # noqa: E402
@@ -113,7 +114,7 @@ class Annotator:
             update={"classes": entries, "temperature": fit.head.temperature}
         )
         made = replace(self.base, manifest=manifest, head=(fit.head.kernel, fit.head.bias))
-        learned = frozenset(hashes(labels.groups[plan.learned]))
+        learned = frozenset(traces(labels, np.flatnonzero(plan.learned)))
         return judged.verdict, InUse(made, dict(enumerate(plan.roster.columns)), learned)
 
     def worth(self, model: InUse) -> float:
@@ -129,10 +130,12 @@ class Annotator:
 
 def _labels(rows: np.ndarray, said: np.ndarray, table: Table, names: Sequence[str]) -> Labels:
     count = len(rows)
+    photographs = table.photographs[rows].astype(str)
+    anchors = tuple(Anchor(name, 1, (0, 0, 1, 1), 0.5, 0.5, 1, "0,1") for name in photographs)
     return Labels(
-        tuple(map(str, rows)), (), tuple(ClassState(str(k), n, "#111111") for k, n in enumerate(names)),
+        tuple(map(str, rows)), anchors, tuple(ClassState(str(k), n, "#111111") for k, n in enumerate(names)),
         np.eye(len(names), dtype=np.float32)[said], np.ones(count, np.float32), np.ones(count, bool),
-        np.char.add("image ", table.photographs[rows].astype(str)), tuple(map(str, rows)), ("ana",), {},
+        np.char.add("image ", photographs), tuple(map(str, rows)), ("ana",), {},
     )  # fmt: skip
 
 

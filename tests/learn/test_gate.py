@@ -50,9 +50,51 @@ def test_the_same_answers_on_few_cells_could_hide_a_loss() -> None:
     found = judge_change(same, same, CLASSES)
     assert (found.word, found.promote) == ("not enough data to tell", False)
     assert (
-        "No loss shows, but 100 held-out cells would not show a small one: 500 more would."
+        "No difference shows, but 100 held-out cells would not show a small loss: 498 more would."
         in found.text()
     )
+
+
+def won(groups: int, cells: int = 80, lost: int = 0) -> tuple[Scored, Scored]:
+    """Return answers that differ in one cell of some images: won by the second in these, lost in others."""
+    labels = np.arange(cells) % 2
+    names = np.array([f"image{k // 5}" for k in range(cells)])
+    firsts = np.arange(0, cells, 5)
+    one, two = labels.copy(), labels.copy()
+    one[firsts[:groups]] = 1 - labels[firsts[:groups]]
+    two[firsts[-lost:] if lost else []] = 1 - labels[firsts[-lost:] if lost else []]
+    pair = [scored(one_hot(s, 3) * 0.97 + 0.01, one_hot(labels, 3), names) for s in (one, two)]
+    return pair[0], pair[1]
+
+
+def test_every_difference_in_favor_is_told_from_no_difference() -> None:
+    found = judge_change(*won(3), CLASSES)
+    assert (found.word, found.promote) == ("no worse", True)
+    assert found.difference is not None and found.difference[0] == 0
+    told = "It is right more often in 3 of 16 groups, less often in none"
+    assert f"{told}: a loss can be ruled out, though a gain is not proven." in found.text()
+    assert judge_change(*won(5), CLASSES).word == "better"
+
+
+def test_one_or_two_wins_may_be_luck() -> None:
+    for wins in (1, 2):
+        found = judge_change(*won(wins), CLASSES)
+        assert (found.word, found.promote) == ("not enough data to tell", False)
+        assert f"right more often in {wins} of 16 groups, less often in none." in found.text()
+        assert "That may be luck: 3 against none would not be." in found.text()
+    again = judge_change(*won(3), CLASSES, attempts=2)
+    assert not again.promote and "4 against none would not be" in again.text()
+
+
+def test_a_class_that_nothing_judges_does_not_count() -> None:
+    """The new model says a class once that no held-out cell has: one wrong cell, not a class with F1 0."""
+    before, after = won(2, 200)
+    said = after.said.copy()
+    said[-1] = [False, False, True]
+    found = judge_change(
+        before, Scored(after.probabilities, said, after.truth, after.groups), CLASSES
+    )
+    assert found.after > 0.99 and found.difference is not None and found.difference[0] > -0.05
 
 
 def test_few_labels_do_not_tell_and_it_says_how_many_would() -> None:

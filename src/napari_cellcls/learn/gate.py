@@ -1,8 +1,9 @@
 """May a newly trained model take the place of the one before? Decided on labels neither has learned from.
 
-The same cells are answered by both; whole groups are drawn for the interval of the difference. A model that
-cannot be told from the old one does not replace it, and one that forgets an old class is
-for this project only. The more often the same labels are asked, the more a difference must show.
+The same cells are answered by both; whole groups are drawn for the interval of the difference, and where hardly any
+answers differ an exact test says whether that could hide a loss. A model that cannot be told from the old one
+does not replace it, and one that forgets an old class is for this project only. The more often the
+same labels are asked, the more a difference must show.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ from typing import Literal
 
 import numpy as np
 
-from napari_cellcls.learn import intervals, metrics
+from napari_cellcls.learn import difference, guessing, metrics, noninferior
 from napari_cellcls.learn.metrics import Scored
 
 Word = Literal["better", "no worse", "worse", "not enough data to tell"]
 TOLERATED = 0.005
-"""Macro F1 that may be lost within the interval."""
-_UNSEEN = 3
-"""Where none of n cells shows a loss, up to 3 in n may still do (rule of three: Hanley and Lippman-Hand 1983, JAMA 249:1743)."""
+"""Macro F1 that may be lost within the interval; and share of the cells, by the exact test."""
 FEWEST_CELLS = 20
 """Held-out cells below which nothing is said: that all are right could be luck."""
 FALL, FALL_CELLS = 0.05, 20
@@ -30,11 +29,6 @@ FORGOTTEN = 0.02
 NAMED_CELLS = 5
 """A class with so many test cells is named when it falls, even if it alone decides nothing."""
 LESS_CALIBRATED = 0.03
-_MANY = 10
-"""Groups from which on they alone say how far a number may be off."""
-_GUESSES = 300
-_SURE = 3.1
-"""Standard deviations above guessing that one model in a thousand reaches by luck."""
 _LEVEL = 0.95
 
 
@@ -64,8 +58,7 @@ class Verdict:
     local : bool
         Whether it should be used for this project only, because it forgets.
     before, after : float
-        Macro F1 on the held-out labels.
-        NaN where nothing could judge.
+        Macro F1 on the held-out labels, over the classes that have some. NaN where nothing could judge.
     difference : tuple of float or None
         Lower and upper end of the interval of ``after - before``; None with a single group.
     level : float
@@ -138,16 +131,17 @@ def judge_change(
         Of the bootstrap by group.
     """
     level = 1 - (1 - _LEVEL) / attempts
-    one, two = (float(metrics.measure(s)["macro_f1"]) for s in (before, after))
+    one, two = difference.macro_f1(before), difference.macro_f1(after)
     groups = len(np.unique(before.groups))
-    difference, upper = _differences(before, after, level, resamples, seed)
+    limits, upper = _differences(before, after, level, resamples, seed)
     lower = _falls(before, after, classes, FALL, NAMED_CELLS)
     sure = {name for name, end in zip(classes, upper) if end < 0}
     falls = tuple(fall for fall in lower if fall.name in sure)
     forgotten = _forgotten(regression, classes if known is None else known)
-    word, promote, reasons = _word(one, two, difference, falls, len(before), groups)
-    if promote and two <= _luck(after, seed):
-        word, promote, reasons = "not enough data to tell", False, [_GUESSED]
+    net = noninferior.net_wins(before, after)
+    word, promote, reasons = _word(one, two, limits, falls, net, len(before), groups, 1 - level)
+    if promote and two <= guessing.luck(after, seed):
+        word, promote, reasons = _UNSURE, False, [_GUESSED]
     worse = metrics.measure(after)["ece"] - metrics.measure(before)["ece"]
     if promote and worse > LESS_CALIBRATED:
         promote = False
@@ -162,8 +156,8 @@ def judge_change(
             f"It forgets what the model before knew: {named}. Use it for this project only."
         )
     return Verdict(
-        word, promote, bool(forgotten), one, two, difference, level, len(before), groups, attempts,
-        tuple(reasons), falls, forgotten, _each_class(_f1(before), after, classes),
+        word, promote, bool(forgotten), one, two, limits, level, len(before), groups, attempts,
+        tuple(reasons), falls, forgotten, _each_class(difference.class_f1(before), after, classes),
     )  # fmt: skip
 
 
@@ -181,22 +175,20 @@ def judge_first(
     Parameters as in :func:`judge_change`.
     """
     level = 1 - (1 - _LEVEL) / attempts
-    two = float(metrics.measure(after)["macro_f1"])
-    guesses, groups = _guesses(after, seed), len(np.unique(after.groups))
+    two = difference.macro_f1(after)
+    guesses, groups = guessing.guesses(after, seed), len(np.unique(after.groups))
     one = float(metrics.mean_defined(guesses).mean())
-    difference = None
+    limits = None
     if groups > 1:
-        drawn = (replace(after, groups=alike) for alike in _alike(after.groups))
-        samples = (intervals.resampled(s, resamples, seed).values["macro_f1"] for s in drawn)
-        difference = _widest([intervals.limits(sample - one, level) for sample in samples])
-    word, promote, reasons = _word(one, two, difference, (), len(after), groups)
-    if promote and two <= _luck(after, seed):
-        word, promote, reasons = "not enough data to tell", False, [_GUESSED]
+        limits = difference.limits(one, difference.drawn(after, resamples, seed), level)
+    word, promote, reasons = _word(one, two, limits, (), None, len(after), groups, 1 - level)
+    if promote and two <= guessing.luck(after, seed):
+        word, promote, reasons = _UNSURE, False, [_GUESSED]
     if word == "worse":
         reasons = [_GUESSED]
     why = "No model with these classes was there before: it was compared with guessing."
     return Verdict(
-        word, promote, False, one, two, difference, level, len(after), groups, attempts,
+        word, promote, False, one, two, limits, level, len(after), groups, attempts,
         (why, *reasons), classes=_each_class(guesses.mean(axis=0), after, classes),
     )  # fmt: skip
 
@@ -204,61 +196,66 @@ def judge_first(
 def no_claim(why: str, cells: int, groups: int) -> Verdict:
     """Return the verdict where nothing can judge; ``why`` is a sentence."""
     nan = float("nan")
-    word: Word = "not enough data to tell"
-    return Verdict(word, False, False, nan, nan, None, _LEVEL, cells, groups, 0, (why,))
+    return Verdict(_UNSURE, False, False, nan, nan, None, _LEVEL, cells, groups, 0, (why,))
 
 
 def weakened(found: Verdict, why: str) -> Verdict:
     """Return a verdict that rests on too little to promote; ``why`` is a sentence."""
-    word: Word = "worse" if found.word == "worse" else "not enough data to tell"
+    word: Word = "worse" if found.word == "worse" else _UNSURE
     return replace(found, word=word, promote=False, reasons=(why, *found.reasons))
 
 
+_UNSURE: Word = "not enough data to tell"
 _GUESSED = "On the held-out cells it agrees with the labels no better than guessing might. Check the labels."
-
-
-def _guesses(of: Scored, seed: int) -> np.ndarray:
-    """Return F1 of each class ``(R, K)`` of the same answers given to the wrong cells, many times."""
-    rng, found = np.random.default_rng(seed), []
-    said, truth = of.said.astype(np.float64), of.truth.astype(np.float64)
-    every = said.sum(axis=0) + truth.sum(axis=0)
-    for _ in range(_GUESSES):
-        hits = (said[rng.permutation(len(said))] * truth).sum(axis=0)
-        found.append(metrics.divided(2 * hits, every))
-    return np.array(found)
-
-
-def _luck(of: Scored, seed: int) -> float:
-    guesses = metrics.mean_defined(_guesses(of, seed))
-    return float(guesses.mean() + _SURE * guesses.std())
 
 
 def _word(
     one: float,
     two: float,
-    difference: tuple[float, float] | None,
+    limits: tuple[float, float] | None,
     falls: tuple[Fall, ...],
+    net: tuple[int, int] | None,
     cells: int,
     groups: int,
+    chance: float,
 ) -> tuple[Word, bool, list[str]]:
-    if difference is None:
+    if limits is None:
         why = "All held-out cells are of one group: nothing can be said about new images."
-        return "not enough data to tell", False, [f"{why} Label cells of other images too."]
-    low, high = difference
+        return _UNSURE, False, [f"{why} Label cells of other images too."]
+    low, high = limits
     if cells < FEWEST_CELLS:
         why = f"Only {cells:,} held-out cells: label some {FEWEST_CELLS - cells:,} more in other images."
-        return "not enough data to tell", False, [why]
+        return _UNSURE, False, [why]
     if high < 0 or any(fall.cells >= FALL_CELLS for fall in falls):
         named = f"F1 falls for {', '.join(map(str, falls))}. " if falls else ""
         return "worse", False, [f"{named}Keep the model before."]
     if low > 0:
         return "better", True, []
-    if two >= one and low > -TOLERATED:
-        if (short := round(_UNSEEN / TOLERATED) - cells) > 0:
-            why = f"No loss shows, but {cells:,} held-out cells would not show a small one: {short:,} more would."
-            return "not enough data to tell", False, [why]
-        return "no worse", True, ["The gain is within what chance explains."]
-    return "not enough data to tell", False, [_wanted(one, two, low, cells, groups)]
+    if net and two >= one and low > -TOLERATED:
+        return _no_worse(*net, cells, groups, chance)
+    return _UNSURE, False, [_wanted(one, two, low, cells, groups)]
+
+
+def _no_worse(
+    wins: int, losses: int, cells: int, groups: int, chance: float
+) -> tuple[Word, bool, list[str]]:
+    """Return whether a loss is ruled out by the groups in which the new model is right more, or less, often."""
+    ruled_out = noninferior.p_value(wins, losses, cells, TOLERATED) <= chance
+    if not wins + losses:
+        if ruled_out:
+            why = f"In all {groups:,} groups it is right as often as the model before; {cells:,} cells would show a loss."
+            return "no worse", True, [why]
+        short = noninferior.pairs_needed(TOLERATED, chance) - cells
+        why = f"No difference shows, but {cells:,} held-out cells would not show a small loss: {short:,} more would."
+        return _UNSURE, False, [why]
+    told = (
+        f"It is right more often in {wins:,} of {groups:,} groups, less often in {losses or 'none'}"
+    )
+    if ruled_out:
+        return "no worse", True, [f"{told}: a loss can be ruled out, though a gain is not proven."]
+    wanted = noninferior.wins_needed(losses, cells, TOLERATED, chance)
+    why = f"{told}. That may be luck: {wanted:,} against {losses or 'none'} would not be."
+    return _UNSURE, False, [f"{why} Label more cells, of other images."]
 
 
 def _wanted(one: float, two: float, low: float, cells: int, groups: int) -> str:
@@ -284,36 +281,13 @@ def _differences(
     kinds = before.truth.shape[1]
     if len(np.unique(before.groups)) < 2:
         return None, np.full(kinds, -np.inf)
-    found, upper = [], []
-    for alike in _alike(before.groups):
-        one, two = (intervals.resampled(replace(s, groups=alike), resamples, seed) for s in (before, after))  # fmt: skip
-        found.append(intervals.limits(two.values["macro_f1"] - one.values["macro_f1"], level))
-        each = np.nan_to_num(two.classes["f1"] - one.classes["f1"])
-        upper.append(np.quantile(each, 1 - (1 - level) / 2 / kinds, axis=0))
-    return _widest(found), np.max(upper, axis=0)
-
-
-def _alike(groups: np.ndarray) -> list[np.ndarray]:
-    """Return what is drawn as a whole: groups; where there are few, single cells too.
-
-    Two or three groups have hardly different draws and would promise too much.
-    """
-    few = len(np.unique(groups)) < _MANY
-    return [groups, np.arange(len(groups)).astype(str)] if few else [groups]
-
-
-def _widest(found: list[tuple[float, float] | None]) -> tuple[float, float] | None:
-    known = [limits for limits in found if limits is not None]
-    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
-
-
-def _f1(of: Scored) -> np.ndarray:
-    found: np.ndarray = metrics.class_rates(metrics.outcomes(of).sum(axis=0)[None])["f1"][0]
-    return found
+    one, two = (difference.drawn(s, resamples, seed) for s in (before, after))
+    upper = difference.highest(one, two, 1 - (1 - level) / 2 / kinds)
+    return difference.limits(one, two, level), upper
 
 
 def _each_class(before: np.ndarray, after: Scored, classes: Sequence[str]) -> tuple[Fall, ...]:
-    two, cells = _f1(after), after.truth.sum(axis=0)
+    two, cells = difference.class_f1(after), after.truth.sum(axis=0)
     return tuple(
         Fall(name, float(before[k]), float(two[k]), int(cells[k]))
         for k, name in enumerate(classes)
@@ -325,7 +299,7 @@ def _falls(
     before: Scored, after: Scored, classes: Sequence[str], most: float, fewest: int = FALL_CELLS
 ) -> tuple[Fall, ...]:
     """Return the classes with enough cells that lose more than ``most`` of their F1."""
-    one, two = _f1(before), _f1(after)
+    one, two = difference.class_f1(before), difference.class_f1(after)
     cells = before.truth.sum(axis=0)
     return tuple(
         Fall(name, float(one[k]), float(two[k]), int(cells[k]))
@@ -340,5 +314,5 @@ def _forgotten(
     if regression is None:
         return ()
     one, two = regression
-    lost = metrics.measure(one)["macro_f1"] - metrics.measure(two)["macro_f1"]
+    lost = difference.macro_f1(one) - difference.macro_f1(two)
     return _falls(one, two, classes, 0.0 if lost > FORGOTTEN else FALL)

@@ -57,7 +57,7 @@ def resampled(of: Scored, resamples: int = 2000, seed: int = 42) -> Samples:
     """
     names, group = np.unique(of.groups, return_inverse=True)
     tables = _Tables(of, group, len(names))
-    parts = [tables.measure(drawn) for drawn in _draws(len(names), resamples, seed)]
+    parts = [tables.measure(drawn) for drawn in draws(len(names), resamples, seed)]
     values = {name: np.concatenate([p[0][name] for p in parts]) for name in of.names}
     # Bins of score lose a little of a ranking, the same in every sample: put it back.
     exact, binned = metrics.measure(of), tables.measure(np.ones((1, len(names))))[0]
@@ -151,8 +151,8 @@ def paired_difference(
     }
 
 
-def _draws(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield how often each group is drawn, ``(chunk, G)``; chunks keep the memory small."""
+def draws(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield how often each group is drawn, ``(chunk, G)`` float64; chunks keep the memory small."""
     rng = np.random.default_rng(seed)
     share = np.full(groups, 1 / groups)
     for start in range(0, resamples, _CHUNK):

@@ -65,12 +65,14 @@ def rival_of(
                 values = yield from _seen_by(package, project, labels, network, found)
                 return Rival(package, known, values, learned), notes
         else:
+            instead = (
+                "could not be compared with it"
+                if base.head is None
+                else f"was compared with {base.manifest.title} instead"
+            )
             notes.append(
                 f"{in_use.label} is in use and has learned from the images that judge now, so the new "
-                f"version was compared with {base.manifest.title} instead."
-                if base.head is not None
-                else f"{in_use.label} is in use and has learned from the images that judge now, so the "
-                "new version could not be compared with it."
+                f"version {instead}."
             )
     known = roster.same_classes(base, labels, state)
     if base.head is None or not known:
