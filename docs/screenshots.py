@@ -25,6 +25,7 @@ REVIEWS = {
     "review_suspects": ("thin-smear", "suspects"),
     "review_why": ("thin-smear", "why"),
 }
+DIALOGS = ("groups",)
 SIZE, TALL = (1500, 950), (1500, 1120)
 
 
@@ -208,6 +209,39 @@ def explain(review: Any, _classify: Any) -> None:
     settle(2.0)
 
 
+def shoot_dialog(name: str) -> None:
+    """Save the dialog *Groups of images* with a rule read into its table, in the colors of the window."""
+    import napari
+    from napari.settings import get_settings
+
+    from napari_cellcls.project.project import create_project
+    from napari_cellcls.widgets.groups.dialog import GroupsDialog
+
+    get_settings().appearance.theme = "dark"
+    viewer = napari.Viewer()
+    places = ("P07/day1", "P07/day2", "P12/day1", "P12/day2", "P12/day3", "P31/day1", "control")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        create_project(Path(folder, "smears.cellcls"), classes=["RBC"]) as project,
+    ):
+        for place in places:
+            path = Path(folder, "data", f"{place}.tif")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(place.encode())
+            project.add_image(path)
+        dialog = GroupsDialog(project, viewer.window._qt_window)
+        dialog.resize(860, 560)
+        dialog.show()
+        dialog.rule.edit.setText(r"/(?P<patient>P\d+)/")
+        dialog.fill_from_paths()
+        dialog.model.write([(0, 5, "1"), (1, 5, "1")])
+        dialog.sheet.select_rows(0, 1, 5)
+        settle(1.0)
+        dialog.grab().save(str(IMAGES / f"{name}.png"))
+        dialog.done(0)
+    viewer.close()
+
+
 LATER: dict[str, Callable[[Any, Any], None]] = {
     "carried": carry,
     "suspects": mistake,
@@ -227,8 +261,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder, "settings.yaml"))
         os.environ["CELLCLS_HOME"] = str(Path(folder, "home"))
-        for name in sys.argv[1:] or (*SHOTS, *REVIEWS):
-            if name in REVIEWS:
+        for name in sys.argv[1:] or (*SHOTS, *REVIEWS, *DIALOGS):
+            if name in DIALOGS:
+                shoot_dialog(name)
+            elif name in REVIEWS:
                 shoot_review(name, *REVIEWS[name])
             else:
                 shoot(name, *SHOTS[name])

@@ -58,7 +58,7 @@ def test_a_table_is_kept_across_windows_and_is_what_learning_reads(tmp_path: Pat
         assert group_of(state.images, ids["b.tif"]) == "patient P 1"
         assert group_of(state.images, ids["c.tif"]) == f"image {ids['c.tif']}"
         assert groups.summary(state.images.values()) == (
-            "3 images in 2 groups; 1 without one stand for themselves."
+            "3 images in 2 groups; one stands for itself."
         )
         assert group_of({}, "x") == "image x"
         assert ImageState("x", "x", {"slide": 3, "patient": ""}).group == "slide 3"

@@ -21,7 +21,7 @@ FOUND = Verdict(
 
 
 def test_what_is_missing_is_said_by_class_and_by_image() -> None:
-    few = Stock((ClassLine("RBC", "#d55e00", 12), ClassLine("Platelets", "#0072b2", 7)), 3)
+    few = Stock((ClassLine("RBC", "#d55e00", 12), ClassLine("Platelets", "#0072b2", 7)), 3, 3)
     assert few.labels == 19 and few.why_not == ""
     assert words.missing_words(few.classes[0], False) == "12 ✓"
     assert words.missing_words(few.classes[1], False) == "7 · 3 more"
@@ -30,8 +30,13 @@ def test_what_is_missing_is_said_by_class_and_by_image() -> None:
     assert (
         "3 more of Platelets." in told and "2 more images with labels would allow a proof" in told
     )
-    assert words.stock_words(replace(few, images=9), False) == "Would help: 3 more of Platelets."
-    one = Stock((ClassLine("RBC", "#d55e00", 12), ClassLine("WBC", "#0072b2", 0)), 1)
+    many = replace(few, images=9, groups=9)
+    assert words.stock_words(many, False) == "Would help: 3 more of Platelets."
+    assert "1 more patient, slide or plate with labels" in words.stock_words(
+        replace(many, groups=4), False
+    )
+    assert "All images are of one patient" in words.stock_words(replace(many, groups=1), False)
+    one = Stock((ClassLine("RBC", "#d55e00", 12), ClassLine("WBC", "#0072b2", 0)), 1, 1)
     assert "one cell of each of two classes" in one.why_not
     assert "nothing can be said about other images" in words.stock_words(one, False)
 
@@ -40,7 +45,7 @@ def test_labels_are_counted_once_per_cell_and_class(tmp_path: Path) -> None:
     project, _ = smears.project_of(tmp_path / "work", images=2, labeled=4)
     with project:
         stock = words.stock_of(project.journal.state)
-    assert stock.labels == 8 and stock.images == 2
+    assert stock.labels == 8 and stock.images == stock.groups == 2
     assert [one.name for one in stock.classes] == ["Alpha", "Beta"]
 
 

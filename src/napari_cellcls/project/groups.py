@@ -210,13 +210,16 @@ def suggest(project: Project) -> list[Suggestion]:
     """Return rules that put several images into one group, at most one for each kind of group."""
     images = tuple(project.journal.state.images.values())
     found: dict[str, Suggestion] = {}
+    told_before: list[set[str]] = []
     for pattern in _USUAL:
         rule = re.compile(pattern)
         kind = next(iter(rule.groupindex))
         told = {one.id: read_path(rule, place_of(one, project.folder)).get(kind) for one in images}
         names = [name for name in told.values() if name]
         known = all(one.groups.get(kind) == told[one.id] for one in images if told[one.id])
-        if kind not in found and not known and 1 < len(set(names)) < len(names):
+        taken = any(set(names) <= seen for seen in told_before)
+        if kind not in found and not known and not taken and 1 < len(set(names)) < len(names):
+            told_before.append(set(names))
             found[kind] = Suggestion(pattern, kind, len(names), len(set(names)))
     return list(found.values())
 
@@ -229,9 +232,13 @@ def summary(images: Iterable[ImageState]) -> str:
     if not every:
         return "No images yet."
     if alone == len(every):
-        return f"{_many(alone, 'image')}, each a group of its own."
-    text = f"{_many(len(every), 'image')} in {_many(groups, 'group')}"
-    return f"{text}; {alone:,} without one stand for themselves." if alone else f"{text}."
+        return f"{many(alone, 'image')}, each a group of its own."
+    text = f"{many(len(every), 'image')} in {many(groups, 'group')}"
+    if not alone:
+        return f"{text}."
+    return (
+        f"{text}; {'one stands for itself' if alone == 1 else f'{alone:,} stand for themselves'}."
+    )
 
 
 def plain(name: str) -> str:
@@ -239,12 +246,13 @@ def plain(name: str) -> str:
     return " ".join(clean(name).split())
 
 
+def many(count: int, word: str) -> str:
+    """Return a number with its word."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def _check(kind: str, name: str) -> None:
     if kind not in GROUPS:
         raise errors.bad_group(f"'{kind}' is none of {', '.join(GROUPS)}.")
     if len(name) > _LONGEST:
         raise errors.bad_group(f"'{name[:40]}…' has {len(name):,} characters.")
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -31,13 +31,14 @@ class ProjectBar(QWidget):
     -------
     new_asked(str), open_asked(str)
         The folder chosen, new or there.
-    close_asked()
+    close_asked(), groups_asked()
     image_picked(object)
     """
 
     new_asked = Signal(str)
     open_asked = Signal(str)
     close_asked = Signal()
+    groups_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -83,8 +84,11 @@ class ProjectBar(QWidget):
             action.triggered.connect(self._on_recent)
         self.menu.setToolTipsVisible(True)
         self.menu.addSeparator()
-        close = self.menu.addAction("Close project", self._on_close)
-        close.setEnabled(self._is_open)
+        for text, act in (
+            ("Groups of images …", self.groups_asked.emit),
+            ("Close project", self._on_close),
+        ):
+            self.menu.addAction(text, act).setEnabled(self._is_open)
 
     def show_project(self, name: str, folder: str, notes: Sequence[str]) -> None:
         """Show which project is open; an empty folder for none."""

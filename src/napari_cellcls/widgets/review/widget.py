@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QWidget
 from napari_cellcls.review.keys import class_keys
 from napari_cellcls.review.order import Show, View
 from napari_cellcls.widgets.canvas import CanvasGuard
+from napari_cellcls.widgets.groups.opener import GroupsOpener
 from napari_cellcls.widgets.panels.look import Section, caption
 from napari_cellcls.widgets.panels.messages import ErrorPanel
 from napari_cellcls.widgets.review.carried import CarriedList
@@ -72,6 +73,8 @@ class ReviewWidget(QWidget):
         self.carried = CarriedList(self.carried_panel, self)
         self.why = Why(self.why_panel, self)
         self.news, self.prover = News(self.controller), Prover(self.controller)
+        keeper, asked = self.controller.keeper, self.project_bar.groups_asked
+        self.groups = GroupsOpener(asked, lambda: keeper.project, self, self.controller.in_place)
         self._retired = self._has_room = False
         self._cells: Any = None
         self._kept_row: int | None = None

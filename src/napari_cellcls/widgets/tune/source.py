@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -100,6 +101,10 @@ class TuneSource(QObject):
             self.review.controller.open_project(folder)
         else:
             self.own.open(folder)
+
+    def in_place(self) -> AbstractContextManager[Any]:
+        """Leave the cells of *Review cells* where they are, whatever is written meanwhile."""
+        return nullcontext() if self.review is None else self.review.controller.in_place()
 
     def close(self) -> None:
         """Let go of everything."""

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
@@ -36,9 +37,12 @@ class TeachPanel(QWidget):
         Path of a released model.
     as_i_label(bool)
         Learn while labels come, or no more.
+    groups_asked()
+        Say which images are of one patient, slide or plate.
     """
 
     open_asked = Signal(str)
+    groups_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,6 +60,8 @@ class TeachPanel(QWidget):
             "no class that is shown changes"
         )
         self.as_i_label = self.learn_box.toggled
+        self.groups_button = QPushButton("&Groups of images …", self)
+        self.groups_button.clicked.connect(self.groups_asked)
         top = QGridLayout()
         top.setHorizontalSpacing(GAP)
         top.setVerticalSpacing(4)
@@ -78,7 +84,12 @@ class TeachPanel(QWidget):
         layout.addLayout(top)
         layout.addLayout(self._grid)
         layout.addWidget(self.hint)
-        layout.addWidget(self.learn_box)
+        line = QHBoxLayout()
+        line.setSpacing(GAP)
+        line.addWidget(self.learn_box)
+        line.addStretch(1)
+        line.addWidget(self.groups_button)
+        layout.addLayout(line)
         self._rows: list[QWidget] = []
         self.counts: dict[str, QLabel] = {}
         self.show_project("", "")
@@ -98,6 +109,12 @@ class TeachPanel(QWidget):
         """Show which project teaches; an empty folder for none."""
         self.project.setText(name or "No project yet")
         self.project.setToolTip(folder or "Open a project, or label cells in Review cells")
+        self.groups_button.setEnabled(bool(folder))
+        self.groups_button.setToolTip(
+            "Say which images are of one patient, slide or plate: they judge together, or are learned from together"
+            if folder
+            else "There is no project."
+        )
 
     def show_bases(self, options: Sequence[Option], current: object, in_use: str) -> None:
         """Offer released models, and say which model the project uses now."""

@@ -7,6 +7,7 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from napari_cellcls.widgets.groups.opener import GroupsOpener
 from napari_cellcls.widgets.panels.look import Section, TallArea, caption
 from napari_cellcls.widgets.panels.messages import ErrorPanel
 from napari_cellcls.widgets.tune.controller import TuneController
@@ -35,6 +36,11 @@ class TuneWidget(QWidget):
         self.message.hide()
         self._lay_out()
         self.controller = TuneController(self)
+        source = self.controller.source
+        self.groups = GroupsOpener(
+            self.teach.groups_asked, lambda: source.project, self, source.in_place
+        )
+        self.groups.saved.connect(source.labeled)
         self._retired = False
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_cellcls.learn.gate import FALL
 from napari_cellcls.learn.holdout import FEWEST
+from napari_cellcls.review.state import ImageState
 
 if TYPE_CHECKING:
     from napari_cellcls.learn.gate import Fall, Verdict
@@ -51,12 +52,13 @@ class Stock:
     Attributes
     ----------
     classes : tuple of ClassLine
-    images : int
-        With labels.
+    images, groups : int
+        With labels; the groups are what is held out as a whole: patients, slides, else images.
     """
 
     classes: tuple[ClassLine, ...]
     images: int
+    groups: int
 
     @property
     def labels(self) -> int:
@@ -85,7 +87,8 @@ def stock_of(state: State) -> Stock:
     images = {
         state.image_of(cell.cell_id) for cell in tuple(state.cells.values()) if cell.decisions
     }
-    return Stock(lines, len(images - {None}))
+    known = [state.images.get(one, ImageState(one, "")) for one in images if one is not None]
+    return Stock(lines, len(known), len({one.group for one in known}))
 
 
 def missing_words(line: ClassLine, deep: bool) -> str:
@@ -110,10 +113,17 @@ def stock_words(stock: Stock, deep: bool) -> str:
         )
     if stock.images < 2:
         parts.append("With labels of one image nothing can be said about other images.")
-    elif stock.images < FEWEST:
-        more = FEWEST - stock.images
+    elif stock.groups < 2:
         parts.append(
-            f"{more} more image{'s' if more > 1 else ''} with labels would allow a proof on images "
+            "All images are of one patient, slide or plate: nothing can be said about others."
+        )
+    elif stock.groups < FEWEST:
+        more = FEWEST - stock.groups
+        one, several = ("image", "images")
+        if stock.groups < stock.images:
+            one, several = ("patient, slide or plate", "patients, slides or plates")
+        parts.append(
+            f"{more} more {one if more == 1 else several} with labels would allow a proof on images "
             "never learned from."
         )
     return " ".join(parts)

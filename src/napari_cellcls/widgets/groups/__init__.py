@@ -1,0 +1,1 @@
+"""The dialog *Groups of images*: patient, slide, plate of each image."""
