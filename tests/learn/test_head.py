@@ -43,14 +43,15 @@ def test_it_is_the_ridge_logistic_regression_of_scikit_learn(
 ) -> None:
     monkeypatch.setattr(head, "_ROUNDS", 2000)
     x, labels = cells(20)
-    z = (x - x.mean(0)) / x.std(0) / np.sqrt(D)
+    scale = np.sqrt((x.std(0) ** 2).mean() * D)
+    z = (x - x.mean(0)) / scale
     monkeypatch.setattr(prior, "STRENGTHS", (0.01,))
     found = fit_head(x, np.eye(3)[labels])
     other = LogisticRegression(
         C=1 / (0.01 * len(x)), class_weight="balanced", max_iter=5000, tol=1e-8
     ).fit(z, labels)
     probe, _ = cells(30, seed=5)
-    expected = other.decision_function((probe - x.mean(0)) / x.std(0) / np.sqrt(D))
+    expected = other.decision_function((probe - x.mean(0)) / scale)
     got = found.logits(probe)
     assert got - got.mean(1, keepdims=True) == pytest.approx(
         expected - expected.mean(1, keepdims=True), abs=0.02

@@ -29,8 +29,15 @@ class Span:
 
     @classmethod
     def of(cls, x: np.ndarray, blocks: Sequence[int]) -> Span:
-        """Return the span of descriptors ``(N, D)``; each block of columns weighs the same as a whole."""
+        """Return the span of descriptors ``(N, D)``; each block of columns weighs the same as a whole.
+
+        The columns of the first block are of one kind, an embedding, and share one scale: a number that is
+        0 in nearly all of 60 cells would otherwise outweigh all others in the next cell that has it. The columns of
+        further blocks are measured in units of their own, and each gets a scale of its own.
+        """
         mean, scale = x.mean(axis=0), x.std(axis=0)
+        first = scale[: blocks[0]]
+        scale[: blocks[0]] = np.where(first > _TINY, np.sqrt((first**2).mean()), first)
         share = np.sqrt(np.repeat(blocks, blocks) * len(blocks))
         scale = np.where(scale > _TINY, scale, np.inf) * share
         centered = (x - mean) / scale
