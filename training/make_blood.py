@@ -150,6 +150,9 @@ Not every cell has a box; cells found without one were called {rest}.
 
 {CHOICE.read_text(encoding="utf-8").strip()}
 
+It brings 60 found cells of each class, from every third photograph, as the network `blank` and the measured numbers
+describe them: a class that is added later is learned beside them by that network (`training/teach_general.py`).
+
 ## Check it
 
     cellcls evaluate {manifest.name} --data DATA --protocol image-5fold

@@ -284,11 +284,11 @@ def test_patients_keep_images_together_and_do_not_hide_what_a_model_knows(
 def test_the_default_is_the_model_shown_most(project: Project) -> None:
     assert room.default_base(project) == "blank"
     cell = next(iter(project.journal.state.cells))
-    project.journal.label(cell, "disk", shown=Shown("blood-cells@1.0.0", "0" * 64))
-    assert room.default_base(project) == "blood-cells@1.0.0"
+    project.journal.label(cell, "disk", shown=Shown("blood-cells@1.1.0", "0" * 64))
+    assert room.default_base(project) == "blood-cells@1.1.0"
     project.journal.label(cell, "disk", shown=Shown("gone@1.0.0", "1" * 64))
     project.journal.label(cell, "disk", shown=Shown("gone@1.0.0", "1" * 64))
-    assert room.default_base(project) == "blood-cells@1.0.0"
+    assert room.default_base(project) == "blood-cells@1.1.0"
 
 
 def test_a_worse_model_is_kept_and_not_used(project: Project, base: ModelPackage) -> None:

@@ -26,7 +26,7 @@ def test_open_find_classify_correct_learn_prove_roll_back_export(
     story = Story(viewer, shared_data, tmp_path, until)
     story.open_and_classify()
     session = story.classify.session
-    assert story.classify.error.error is None and session.predictions.model == "blood-cells@1.0.0"
+    assert story.classify.error.error is None and session.predictions.model == "blood-cells@1.1.0"
     assert "burr_cell" not in session.predictions.scheme.ids
 
     pressed = story.correct(30)
@@ -45,7 +45,7 @@ def test_open_find_classify_correct_learn_prove_roll_back_export(
     assert told["Burr cell"].after > 0.6 and result.promoted
     assert "Burr cell" in [w.text() for w in tune.verdict._rows]
     before = session.predictions
-    assert before.model == "blood-cells@1.0.0"  # nothing shown has changed
+    assert before.model == "blood-cells@1.1.0"  # nothing shown has changed
 
     story.use_it()
     assert session.predictions.model == result.label
@@ -57,7 +57,7 @@ def test_open_find_classify_correct_learn_prove_roll_back_export(
     assert (table["class"] == BURR.name).sum() == labeled > 8  # more than people labeled
 
     story.roll_back()
-    assert session.predictions.model == "blood-cells@1.0.0"
+    assert session.predictions.model == "blood-cells@1.1.0"
     assert versions.in_use(project) is None
     assert [one.label for one in versions.history(project).versions] == [result.label]
     story.end()

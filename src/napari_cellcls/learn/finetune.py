@@ -1,8 +1,9 @@
 """From corrections to a model that is proven: what a project's labels make of a released model.
 
-The network stays; a new head is fitted on all labels of the project, from the released model and
-never from the last fine-tune. Whole groups (patients, images) are held out by a hash of their
-name and never learned from. The model in use changes only when they say that the new one is not worse.
+The network stays, or is a general one where a class is new (:mod:`napari_cellcls.learn.network`); a new head is
+fitted on all labels of the project, from the released model and never from the last fine-tune. Whole groups
+(patients, images) are held out by a hash of their name and never learned from. The model in use changes only
+when they say that the new one is not worse.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.gate import Fall, Verdict
 from napari_cellcls.learn.holdout import traces
 from napari_cellcls.learn.labels import Labels, labeled_cells
+from napari_cellcls.learn.network import network_for
 from napari_cellcls.learn.proof import Judged, Rival, judge
 from napari_cellcls.learn.quick import Plan
 from napari_cellcls.learn.rivals import rival_of
+from napari_cellcls.learn.roster import same_classes
 from napari_cellcls.models import registry
+from napari_cellcls.models.general import general_of
 from napari_cellcls.project import errors, versions
 from napari_cellcls.project.versions import Attempt
 from napari_cellcls.review.events import now
@@ -140,22 +144,24 @@ def _finetune(
     labels = labeled_cells(state, multi_label=several, cells=cells)
     _enough(labels, {}, ())
     base = registry.load(default_base(project)) if base is None else base
-    found = yield from describe_labels(project, labels, base)
+    network, chosen = network_for(base, labels, same_classes(base, labels, state))
+    found = yield from describe_labels(project, labels, network, inputs=base.manifest.planes)
     _enough(labels, found.left_out, found.notes, found.rows)
     plan = quick.plan(labels, found, base, state, multi_label=several)
-    rival, notes = yield from rival_of(project, labels, state, base, base, found, plan.held)
+    rival, notes = yield from rival_of(project, labels, state, base, network, found, plan.held)
     yield Progress(0, 0, "Fitting")
-    fit = quick.fit(plan, labels, found, base, multi_label=several, seed=seed)
+    general = None if network is base else general_of(base)
+    fit = quick.fit(plan, labels, found, base, multi_label=several, seed=seed, general=general)
     yield Progress(0, 0, "Judging")
     made = prove(
-        project, labels, base, base, found, plan, fit, rival,
+        project, labels, base, network, found, plan, fit, rival,
         recipe=kept.RECIPE, trial=f"{labels.sha256}|{base.sha256}|{kept.RECIPE}|{seed}", seed=seed,
     )  # fmt: skip
     return replace(
         made,
         left_out=dict(Counter(labels.left_out) + Counter(found.left_out)),
         seconds=time.perf_counter() - started,
-        notes=(*found.notes, *plan.notes, *notes),
+        notes=(*found.notes, *chosen, *plan.notes, *notes),
     )
 
 
@@ -182,7 +188,7 @@ def prove(
     base : ModelPackage
         Released model that the learning started from.
     network : ModelPackage
-        Whose network described the cells: the base's own, or one that was trained on.
+        Whose network described the cells: the base's own, a general one, or one that was trained on.
     found, plan, fit
         The cells, what each is for, and the head.
     rival : Rival or None

@@ -13,6 +13,7 @@ from napari_cellcls.learn.metrics import sigmoid, softmax
 from napari_cellcls.learn.roster import Roster, matrix
 
 if TYPE_CHECKING:
+    from napari_cellcls.models.general import General
     from napari_cellcls.models.package import ModelPackage
 
 _JUDGING = 4
@@ -33,6 +34,8 @@ class Before:
         ``(J, D)`` and ``(J, K)``, those that only judge.
     known : numpy.ndarray
         ``(K,)`` bool: classes it knew.
+    said : numpy.ndarray or None
+        ``(J, K)``, its logits of those that only judge, temperature taken in; None where it has no head.
     """
 
     kernel: np.ndarray | None
@@ -42,6 +45,7 @@ class Before:
     judges: np.ndarray
     truth: np.ndarray
     known: np.ndarray
+    said: np.ndarray | None = None
 
 
 def before_of(
@@ -52,6 +56,7 @@ def before_of(
     blocks: tuple[int, int],
     *,
     multi_label: bool,
+    general: General | None = None,
 ) -> Before:
     """Return what a released model brings.
 
@@ -66,14 +71,18 @@ def before_of(
     blocks : tuple of int
     multi_label : bool
         Of the new head.
+    general : General, optional
+        Its cells as the network that described the labeled ones sees them, where that is not its own.
     """
     same = matrix(known, roster, len(package.manifest.classes))
+    if general is not None:
+        return _retold(package, general, same)
     kernel, bias = _head(package, same, values.shape[1], multi_label)
     x, y = _exemplars(package, same, values, blocks, multi_label)
-    judge = np.arange(len(x)) % _JUDGING == _JUDGING - 1
-    return Before(
-        kernel, bias, x[~judge], y[~judge], x[judge], y[judge], np.asarray(same.any(axis=0))
-    )
+    judge = _judging(len(x))
+    said = None if kernel is None or bias is None else x[judge] @ kernel + bias
+    knew = np.asarray(same.any(axis=0))
+    return Before(kernel, bias, x[~judge], y[~judge], x[judge], y[judge], knew, said)
 
 
 def fit(
@@ -114,11 +123,29 @@ def _head(
     if package.head is None or package.manifest.multi_label != multi_label or not same.any():
         return None, None
     old, temperature = package.head, package.manifest.temperature
-    # Of classes that became one, the first speaks: a mean would be surer than any of them.
-    first = same * (same.cumsum(axis=0) == 1)
+    first = _first(same)
     kernel = np.zeros((size, same.shape[1]), np.float32)
     kernel[: len(old[0])] = old[0] @ first / temperature
     return kernel, np.asarray(old[1] @ first / temperature, np.float32)
+
+
+def _first(same: np.ndarray) -> np.ndarray:
+    """Return who speaks for each class: of classes that became one the first, as a mean would be surer than any."""
+    return np.asarray(same * (same.cumsum(axis=0) == 1))
+
+
+def _judging(count: int) -> np.ndarray:
+    return np.asarray(np.arange(count) % _JUDGING == _JUDGING - 1)
+
+
+def _retold(package: ModelPackage, general: General, same: np.ndarray) -> Before:
+    """Return what a model brings where another network describes the cells: its own head fits nothing there."""
+    y = np.minimum(np.eye(len(same))[general.labels] @ same, 1).astype(np.float32)
+    some = y.sum(axis=1) == 1
+    x, y, judge = general.values[some], y[some], _judging(int(some.sum()))
+    said = general.logits[some][judge] @ _first(same) / package.manifest.temperature
+    knew = np.asarray(same.any(axis=0))
+    return Before(None, None, x[~judge], y[~judge], x[judge], y[judge], knew, said)
 
 
 def _exemplars(

@@ -18,7 +18,7 @@ from napari_cellcls.learn.head import Head
 from napari_cellcls.learn.metrics import Scored, class_rates, outcomes
 from napari_cellcls.learn.proof import Judged
 from napari_cellcls.learn.roster import Roster
-from napari_cellcls.models.manifest import validate
+from napari_cellcls.models.manifest import Manifest, validate
 from napari_cellcls.models.package import ModelPackage, write_package
 from napari_cellcls.review.events import now
 from napari_cellcls.vocabulary import RESEARCH_USE_ONLY, InputPlane
@@ -115,7 +115,7 @@ def _facts(
 
 
 def _cells(base: ModelPackage, inputs: tuple[InputPlane, ...]) -> str:
-    if base.manifest.classes:
+    if base.manifest.classes or base.manifest.cells != Manifest.model_fields["cells"].default:
         return base.manifest.cells
     return "smear" if any(one.role.value.startswith("rgb_") for one in inputs) else "fluorescence"
 

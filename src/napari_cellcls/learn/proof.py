@@ -162,14 +162,13 @@ def _regression(
     before: Before, head: Head, rival: Rival, multi_label: bool
 ) -> tuple[Scored, Scored] | None:
     """Return the answers of the released head and of the new one on exemplars kept for that."""
-    if before.kernel is None or not len(before.judges):
+    if before.said is None or not len(before.judges):
         return None
     known = before.known
     truth = before.truth[:, known] > 0
     if not multi_label and known.sum() < 2:
         return None
     groups = np.arange(len(truth)).astype(str)
-    old = before.judges @ before.kernel + before.bias
     new = head.logits(before.judges)
     # Of the classes that were known: a new class cannot be forgotten.
     pair = [
@@ -177,7 +176,7 @@ def _regression(
             probabilities_of(logits[:, known], temperature, multi_label), truth, groups,
             multi_label=multi_label,
         )
-        for logits, temperature in ((old, 1.0), (new, head.temperature))
+        for logits, temperature in ((before.said, 1.0), (new, head.temperature))
     ]  # fmt: skip
     return pair[0], pair[1]
 

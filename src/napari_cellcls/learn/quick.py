@@ -21,6 +21,7 @@ from napari_cellcls.learn.proof import Court, Rival
 from napari_cellcls.learn.roster import Roster, removed, roster, same_classes
 
 if TYPE_CHECKING:
+    from napari_cellcls.models.general import General
     from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.review.fold import State
 
@@ -98,8 +99,11 @@ def fit(
     *,
     multi_label: bool,
     seed: int,
+    general: General | None = None,
 ) -> Fitted:
     """Fit the head, and choose thresholds and sets on cells that the folds did not see.
+
+    ``general`` are the cells of ``base`` by the network that described these, where it is not its own.
 
     Raises
     ------
@@ -109,7 +113,13 @@ def fit(
     rows, targets = found.rows[plan.learned], plan.targets[plan.learned]
     values, groups = found.values[plan.learned], labels.groups[rows]
     before = fitted.before_of(
-        base, plan.known, plan.roster, values, found.blocks, multi_label=multi_label
+        base,
+        plan.known,
+        plan.roster,
+        values,
+        found.blocks,
+        multi_label=multi_label,
+        general=general,
     )
     head = fitted.fit(
         values, targets, labels.weights[rows], groups, before, found.blocks,
