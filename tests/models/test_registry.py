@@ -164,3 +164,20 @@ def test_home(platform, variables, expected, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.platform", platform)
     assert places.home().as_posix() == expected
+
+
+def test_a_package_is_read_once_until_it_changes(folders, monkeypatch):
+    bundled, _ = folders
+    path = bundled / "small.cellpkg"
+    make.package(path)
+    read, plain = [], registry.read_package
+    monkeypatch.setattr(registry, "read_package", lambda p: read.append(p) or plain(p))
+    first = registry.describe_file(path)
+    assert registry.describe_file(path) is first and len(read) == 1
+    make.package(path, version="2.0.0")
+    assert registry.describe_file(path).version == "2.0.0" and len(read) == 2
+    path.write_bytes(path.read_bytes()[:-20])
+    for times in (3, 4):  # a damaged one is tried again: it may have been in the making
+        assert registry.describe_file(path).error is not None and len(read) == times
+    path.unlink()
+    assert registry.describe_file(path).error is not None

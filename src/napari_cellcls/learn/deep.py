@@ -81,7 +81,7 @@ def curve(folder: Path) -> tuple[Point, ...]:
 
 def finetune_deep(
     project: Project,
-    base: ModelPackage,
+    base: ModelPackage | str,
     *,
     seed: int = 42,
     changes: Mapping[str, Any] | None = None,
@@ -95,8 +95,8 @@ def finetune_deep(
     ----------
     project : Project
         Its journal is read once, at the call.
-    base : ModelPackage
-        A released model on disk.
+    base : ModelPackage or str
+        A released model on disk, or its name or path.
     seed : int
     changes : mapping, optional
         What is wanted otherwise: keys of :class:`napari_cellcls.learn.tune_recipe.TuneRecipe`.

@@ -24,6 +24,7 @@ from napari_cellcls.learn.lesson import make_lesson
 from napari_cellcls.learn.recipe import parse_recipe
 from napari_cellcls.learn.roster import Roster, roster, same_classes
 from napari_cellcls.learn.tune_recipe import applied
+from napari_cellcls.models import registry
 from napari_cellcls.models.package import ModelPackage
 from napari_cellcls.project.errors import unwritable
 from napari_cellcls.vocabulary import DataError, Task
@@ -52,7 +53,7 @@ def runs_folder(project: Project) -> Path:
 
 def begin(
     project: Project,
-    base: ModelPackage,
+    base: ModelPackage | str,
     *,
     seed: int = 42,
     changes: Mapping[str, Any] | None = None,
@@ -65,8 +66,8 @@ def begin(
     ----------
     project : Project
         Its journal is read once, at the call.
-    base : ModelPackage
-        A released model.
+    base : ModelPackage or str
+        A released model, or its name or path.
     seed : int
     changes : mapping, optional
         What is wanted otherwise: keys of :class:`napari_cellcls.learn.tune_recipe.TuneRecipe`.
@@ -81,10 +82,11 @@ def begin(
     cells = tuple(project.journal.state.cells.values())
 
     def task() -> Task[Path]:
-        begun = yield from _begin(project, base, cells, seed, changes or {})
+        package = registry.load(base) if isinstance(base, str) else base
+        begun = yield from _begin(project, package, cells, seed, changes or {})
         folder = runs_folder(project) / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
         try:
-            write_training(folder, begun.data, base, begun.recipe)
+            write_training(folder, begun.data, package, begun.recipe)
             with files.atomic_path(folder / ANSWERS) as temporary:
                 np.save(temporary, begun.answers, allow_pickle=False)
             # Last: a folder without it is no training.
@@ -99,7 +101,7 @@ def begin(
 
 def export(
     project: Project,
-    base: ModelPackage,
+    base: ModelPackage | str,
     folder: Path,
     *,
     seed: int = 42,
@@ -132,9 +134,10 @@ def export(
         )
 
     def task() -> Task[dict[str, int]]:
-        begun = yield from _begin(project, base, cells, seed, changes or {})
+        package = registry.load(base) if isinstance(base, str) else base
+        begun = yield from _begin(project, package, cells, seed, changes or {})
         try:
-            write_training(folder, begun.data, base, begun.recipe)
+            write_training(folder, begun.data, package, begun.recipe)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise unwritable(folder, error) from error
@@ -164,7 +167,7 @@ def _begin(
         project, labels, base, who.names, labels.targets[:, list(who.columns)],
         [back.get(column) for column in who.columns], multi_label=several, held=judges, seed=seed,
     )  # fmt: skip
-    data = replace(lesson.data, sides=sides_of(lesson.data, judges))
+    data = replace(lesson.data, sides=side_of_each(lesson.data, judges))
     own = np.isin(data.groups, [g for g, side in data.sides.items() if side == "training"])
     names = {one: base.manifest.classes[back[column]].name
              for one, column in zip(who.names, who.columns) if column in back}  # fmt: skip
@@ -195,7 +198,7 @@ def _digest(changes: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest() if changes else ""
 
 
-def sides_of(data: CellSet, test: Sequence[str]) -> dict[str, str]:
+def side_of_each(data: CellSet, test: Sequence[str]) -> dict[str, str]:
     """Return the side of every group; validation must not take the last cells of a class.
 
     Parameters

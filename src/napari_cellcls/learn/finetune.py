@@ -109,15 +109,17 @@ def default_base(project: Project) -> str:
     return DEFAULT
 
 
-def finetune(project: Project, base: ModelPackage | None = None, *, seed: int = 42) -> Task[Tuned]:
+def finetune(
+    project: Project, base: ModelPackage | str | None = None, *, seed: int = 42
+) -> Task[Tuned]:
     """Fit, judge and keep a new version; use it when it may be used.
 
     Parameters
     ----------
     project : Project
         Its journal is read once, at the call. Images that cannot be found are named in the notes.
-    base : ModelPackage, optional
-        Released model to start from; by default :func:`default_base`.
+    base : ModelPackage or str, optional
+        Released model to start from, or its name or path; by default :func:`default_base`.
     seed : int
 
     Returns
@@ -136,14 +138,15 @@ def finetune(project: Project, base: ModelPackage | None = None, *, seed: int = 
 
 
 def _finetune(
-    project: Project, base: ModelPackage | None, cells: tuple[CellState, ...], seed: int
+    project: Project, base: ModelPackage | str | None, cells: tuple[CellState, ...], seed: int
 ) -> Task[Tuned]:
     started = time.perf_counter()
     yield Progress(0, 0, "Collecting the labels")
     state, several = project.journal.state, project.description.multi_label
     labels = labeled_cells(state, multi_label=several, cells=cells)
     _enough(labels, {}, ())
-    base = registry.load(default_base(project)) if base is None else base
+    if base is None or isinstance(base, str):
+        base = registry.load(base or default_base(project))
     network, chosen = network_for(base, labels, same_classes(base, labels, state))
     found = yield from describe_labels(project, labels, network, inputs=base.manifest.planes)
     _enough(labels, found.left_out, found.notes, found.rows)

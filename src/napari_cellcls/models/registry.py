@@ -20,6 +20,7 @@ from napari_cellcls.models.package import SUFFIX, ModelPackage, read_package
 from napari_cellcls.vocabulary import CellClsError, ModelError
 
 _MAX_PACKAGES = 1000
+_known: dict[tuple[object, ...], ModelEntry] = {}
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,23 @@ def entries() -> list[ModelEntry]:
 
 
 def describe_file(path: Path, source: Literal["bundled", "user", "file"] = "file") -> ModelEntry:
-    """Return the entry of one package file, damaged or not."""
-    size = path.stat().st_size if path.is_file() else 0
+    """Return the entry of one package file, damaged or not; one that was read before is not read again."""
+    try:
+        now = path.stat()
+    except OSError:
+        return _read(path, source, 0)
+    mark = os.fspath(path), source, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
+    found = _known.get(mark)
+    if found is None:
+        found = _read(path, source, now.st_size)
+        if found.error is None:
+            if len(_known) >= _MAX_PACKAGES:
+                _known.clear()
+            _known[mark] = found
+    return found
+
+
+def _read(path: Path, source: Literal["bundled", "user", "file"], size: int) -> ModelEntry:
     try:
         package = read_package(path)
     except CellClsError as error:

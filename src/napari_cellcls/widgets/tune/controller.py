@@ -14,7 +14,7 @@ from napari_cellcls.learn.finetune import Tuned, default_base, finetune
 from napari_cellcls.learn.recipe import read_recipe
 from napari_cellcls.models import registry
 from napari_cellcls.project import versions
-from napari_cellcls.vocabulary import CellClsError
+from napari_cellcls.vocabulary import CellClsError, Task
 from napari_cellcls.widgets.defaults import model_options
 from napari_cellcls.widgets.tune import words
 from napari_cellcls.widgets.tune.chooser import Chooser
@@ -23,7 +23,6 @@ from napari_cellcls.widgets.tune.source import TuneSource
 from napari_cellcls.widgets.worker import Runner, unexpected
 
 if TYPE_CHECKING:
-    from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.models.registry import ModelEntry
     from napari_cellcls.project.project import Project
     from napari_cellcls.widgets.tune.widget import TuneWidget
@@ -39,6 +38,13 @@ class Keeping:
     def __call__(self) -> bool:
         """Return it."""
         return self.wanted and not self.canceled
+
+
+def _shown(project: Project, task: Task[Tuned]) -> Task[Tuned]:
+    """Run a task, and read what the window shows next: not in the thread that draws it."""
+    made = yield from task
+    versions.history(project)
+    return made
 
 
 class TuneController(QObject):
@@ -67,6 +73,7 @@ class TuneController(QObject):
         self.entries: list[ModelEntry] = []
         self.result: Tuned | None = None
         self.folder: Path | None = None
+        self._epochs: tuple[Path | None, int] = None, 0
         self.before = ""
         self.base = ""
         self.keeping = Keeping()
@@ -167,7 +174,7 @@ class TuneController(QObject):
             return
         self.folder = None
         # Called here, in the thread that decides: the journal is read at the call.
-        task = finetune(project, self._package())
+        task = _shown(project, finetune(project, self.base))
         self.runner.start(lambda: task, "Fine-tuning")
         self.view.run.set_running("Learning")
 
@@ -176,17 +183,15 @@ class TuneController(QObject):
         keeps = self.keeping
         if self.folder is None:
             task = deep.finetune_deep(
-                project, self._package(), keeps_going=keeps, on_folder=self._take_folder
+                project, self.base, keeps_going=keeps, on_folder=self._take_folder
             )
         else:
             task = deep.go_on(project, self.folder, keeps_going=keeps)
+        task = _shown(project, task)
         self.runner.start(lambda: task, "Training")
         self.view.run.set_running("Learning")
         self.view.run.curve.show_points((), 0)
         self._look.start()
-
-    def _package(self) -> ModelPackage:
-        return registry.load(self.base)
 
     def _take_folder(self, folder: Path) -> None:
         self.folder = folder  # from the thread that works: one assignment
@@ -195,11 +200,12 @@ class TuneController(QObject):
         folder = self.folder
         if folder is None:
             return
-        try:
-            epochs = read_recipe(folder / deep_begin.RECIPE).training.epochs
-        except CellClsError:
-            return
-        self.view.run.curve.show_points(deep.curve(folder), epochs)
+        if self._epochs[0] != folder:
+            try:
+                self._epochs = folder, read_recipe(folder / deep_begin.RECIPE).training.epochs
+            except CellClsError:
+                return
+        self.view.run.curve.show_points(deep.curve(folder), self._epochs[1])
 
     def _on_succeeded(self, result: object) -> None:
         if isinstance(result, Tuned):
