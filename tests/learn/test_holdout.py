@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cellcls.cells.identity import Anchor
-from napari_cellcls.learn.holdout import FEWEST, hashes, held_out, known, traces
+from napari_cellcls.learn.holdout import (
+    FEWEST,
+    Sides,
+    hashes,
+    held_out,
+    known,
+    past_sides,
+    traces,
+)
 from napari_cellcls.learn.labels import Labels, shares
 from napari_cellcls.review.state import ClassState
 
@@ -107,3 +116,55 @@ def test_what_a_model_learned_is_known_under_every_grouping() -> None:
     assert known(after, learned).tolist() == [False, True, True, False]
     assert known(before, learned).tolist() == [False, True, False, False]
     assert known(of_images([], []), learned).tolist() == []
+
+
+def sides(labels: Labels, held: np.ndarray) -> Sides:
+    rows = np.arange(len(labels))
+    return Sides(frozenset(traces(labels, rows[~held])), frozenset(traces(labels, rows[held])))
+
+
+def of_groups(names: list[str]) -> Labels:
+    return of_images(names, [f"photograph of {one}" for one in names])
+
+
+def test_undoing_labels_and_giving_them_again_changes_no_side() -> None:
+    """Five groups, of which two judge by their rank; with more, the rank is another."""
+    moved = 0
+    for k in range(0, 120, 12):
+        every = of_groups([f"image {n}" for n in range(k, k + 12)])
+        first = of_groups(every.groups[:5].tolist())
+        early = held_out(first, np.arange(5))
+        past = (sides(first, early),)
+        free, kept = (held_out(every, np.arange(12), before) for before in ((), past))
+        moved += (free[:5] != early).any()
+        assert kept[:5].tolist() == early.tolist()
+        assert 2 <= kept.sum() <= 4
+        assert held_out(first, np.arange(5), (sides(every, kept), *past)).tolist() == early.tolist()
+    assert moved
+
+
+def test_the_newest_version_decides_the_side() -> None:
+    labels = of_groups([f"image {n}" for n in range(9)])
+    rows, one = np.arange(9), np.arange(9) < 3
+    older, newer = sides(labels, one), sides(labels, np.roll(one, 3))
+    assert held_out(labels, rows, (newer, older)).tolist() == np.roll(one, 3).tolist()
+    assert held_out(labels, rows, (older,)).tolist() == one.tolist()
+
+
+def test_enough_judge_whatever_was_before() -> None:
+    labels = of_groups([f"image {n}" for n in range(9)])
+    rows = np.arange(9)
+    assert held_out(labels, rows, (sides(labels, np.zeros(9, bool)),)).sum() == 2
+    assert held_out(labels, rows, (sides(labels, np.ones(9, bool)),)).sum() == 3
+
+
+def test_versions_tell_their_sides() -> None:
+    def version(extra: dict[str, object] | None) -> SimpleNamespace:
+        about = None if extra is None else SimpleNamespace(provenance=SimpleNamespace(extra=extra))
+        return SimpleNamespace(manifest=about)
+
+    found = [version({"groups": ["a"], "held_out": ["b"]}), version(None), version({"groups": 3})]
+    assert past_sides(found) == (  # type: ignore[arg-type]
+        Sides(frozenset("a"), frozenset("b")),
+        Sides(frozenset(), frozenset()),
+    )

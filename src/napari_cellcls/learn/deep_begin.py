@@ -18,7 +18,7 @@ from napari_cellcls import files
 from napari_cellcls.learn import deep_recipe
 from napari_cellcls.learn.datasets.cellset import CellSet
 from napari_cellcls.learn.datasets.cut import write_cut
-from napari_cellcls.learn.holdout import held_out
+from napari_cellcls.learn.holdout import held_out, past_sides
 from napari_cellcls.learn.labels import Labels, labeled_cells, shares
 from napari_cellcls.learn.lesson import make_lesson
 from napari_cellcls.learn.recipe import parse_recipe
@@ -26,6 +26,7 @@ from napari_cellcls.learn.roster import Roster, roster, same_classes
 from napari_cellcls.learn.tune_recipe import applied
 from napari_cellcls.models import registry
 from napari_cellcls.models.package import ModelPackage
+from napari_cellcls.project import versions
 from napari_cellcls.project.errors import unwritable
 from napari_cellcls.vocabulary import DataError, Task
 
@@ -156,7 +157,8 @@ def _begin(
 ) -> Task[_Begun]:
     state, several = project.journal.state, project.description.multi_label
     labels = labeled_cells(state, multi_label=several, cells=cells)
-    held = held_out(labels, np.arange(len(labels)))
+    past = past_sides(versions.history(project).versions)
+    held = held_out(labels, np.arange(len(labels)), past)
     judges = sorted(set(labels.groups[held].tolist()))
     known = same_classes(base, labels, state)
     who = roster(labels, np.flatnonzero(~held), known, base.manifest.title)

@@ -22,7 +22,7 @@ from napari_cellcls import files
 from napari_cellcls.learn import forgetting, kept, quick
 from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.gate import Fall, Verdict
-from napari_cellcls.learn.holdout import traces
+from napari_cellcls.learn.holdout import past_sides, traces
 from napari_cellcls.learn.labels import Labels, labeled_cells
 from napari_cellcls.learn.network import network_for
 from napari_cellcls.learn.proof import Judged, Rival, judge
@@ -150,7 +150,8 @@ def _finetune(
     network, chosen = network_for(base, labels, same_classes(base, labels, state))
     found = yield from describe_labels(project, labels, network, inputs=base.manifest.planes)
     _enough(labels, found.left_out, found.notes, found.rows)
-    plan = quick.plan(labels, found, base, state, multi_label=several)
+    past = past_sides(versions.history(project).versions)
+    plan = quick.plan(labels, found, base, state, multi_label=several, past=past)
     rival, notes = yield from rival_of(project, labels, state, base, network, found, plan.held)
     yield Progress(0, 0, "Fitting")
     general = None if network is base else general_of(base)

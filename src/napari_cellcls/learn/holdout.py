@@ -2,16 +2,22 @@
 
 The same group is on the same side on every computer and at every time, with a few exceptions that
 only ever help: two groups at least judge, a third of them at most, and no class is held out wholly.
+These exceptions depend on which groups have labels, so where a version of the project was made before, its sides
+go before the hash: undoing labels and giving them again does not make learners of judges.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Iterable, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from napari_cellcls.learn.labels import Labels, shares
+
+if TYPE_CHECKING:
+    from napari_cellcls.project.versions import Version
 
 SHARE = 0.25
 FEWEST = 5
@@ -19,7 +25,24 @@ FEWEST = 5
 _JUDGES = 2
 
 
-def held_out(labels: Labels, rows: np.ndarray) -> np.ndarray:
+class Sides(NamedTuple):
+    """What a version learned from and what was held out, as :func:`traces` gives them."""
+
+    learned: frozenset[str]
+    held: frozenset[str]
+
+
+def past_sides(versions: Iterable[Version]) -> tuple[Sides, ...]:
+    """Return the sides of the versions of a project that say them, in the same order."""
+    told = [one.manifest.provenance.extra for one in versions if one.manifest is not None]
+
+    def named(value: Any) -> frozenset[str]:
+        return frozenset(map(str, value)) if isinstance(value, list | tuple) else frozenset()
+
+    return tuple(Sides(named(one.get("groups")), named(one.get("held_out"))) for one in told)
+
+
+def held_out(labels: Labels, rows: np.ndarray, past: Sequence[Sides] = ()) -> np.ndarray:
     """Return which rows belong to groups held out, ``(M,)`` bool; none with fewer than five groups.
 
     Parameters
@@ -27,6 +50,9 @@ def held_out(labels: Labels, rows: np.ndarray) -> np.ndarray:
     labels : Labels
     rows : numpy.ndarray
         ``(M,)``, those that could be described.
+    past : sequence of Sides
+        Of earlier versions, newest first. A group stays on the side where the newest that knows it
+        had it, as far as enough and not too many are left to judge.
     """
     groups = labels.groups[rows]
     names = np.unique(groups)
@@ -34,8 +60,12 @@ def held_out(labels: Labels, rows: np.ndarray) -> np.ndarray:
         return np.zeros(len(rows), bool)
     share = shares(names.tolist())
     can_judge = set(groups[labels.testable[rows]].tolist())
-    order = sorted(can_judge, key=lambda name: share[name])
-    chosen = [name for n, name in enumerate(order) if n < _JUDGES or share[name] < SHARE]
+    # Whoever judged goes on to judge, whoever was learned from does so only where too few others are left.
+    held = {name: _held_before(labels, rows, name, past) for name in can_judge}
+    rank = {True: -1.0, None: 0.0, False: 1.0}
+    place = {name: rank[held[name]] + share[name] for name in can_judge}
+    order = sorted(can_judge, key=lambda name: place[name])
+    chosen = [name for n, name in enumerate(order) if n < _JUDGES or place[name] < SHARE]
     chosen = chosen[: max(_JUDGES, len(names) // 3)]
     yes = labels.targets[rows] == 1
     for k in np.flatnonzero(yes.any(axis=0)):
@@ -45,6 +75,20 @@ def held_out(labels: Labels, rows: np.ndarray) -> np.ndarray:
         if len(chosen) > _JUDGES and here and np.isin(with_class, chosen).all():
             chosen.remove(here[-1])
     return np.isin(groups, chosen)
+
+
+def _held_before(labels: Labels, rows: np.ndarray, name: str, past: Sequence[Sides]) -> bool | None:
+    """Return whether a group was held out, None where no version knows it."""
+    if not past:
+        return None
+    mine = set(traces(labels, rows[labels.groups[rows] == name]))
+    for one in past:
+        # A patient of whom one image was learned from is known, whatever became of the others.
+        if mine & one.learned:
+            return False
+        if mine & one.held:
+            return True
+    return None
 
 
 def traces(labels: Labels, rows: np.ndarray) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from napari_cellcls.learn.conformal import SetRule, fit_sets, groups_needed
 from napari_cellcls.learn.described import Described
 from napari_cellcls.learn.fitted import Before, probabilities_of
 from napari_cellcls.learn.head import Head
-from napari_cellcls.learn.holdout import held_out
+from napari_cellcls.learn.holdout import Sides, held_out
 from napari_cellcls.learn.holdout import known as known_to
 from napari_cellcls.learn.labels import Labels
 from napari_cellcls.learn.proof import Court, Rival
@@ -72,10 +72,16 @@ class Fitted:
 
 
 def plan(
-    labels: Labels, found: Described, base: ModelPackage, state: State, *, multi_label: bool
+    labels: Labels,
+    found: Described,
+    base: ModelPackage,
+    state: State,
+    *,
+    multi_label: bool,
+    past: Sequence[Sides] = (),
 ) -> Plan:
-    """Decide who is learned from and who judges."""
-    held = held_out(labels, found.rows)
+    """Decide who is learned from and who judges; ``past`` are the sides of earlier versions, newest first."""
+    held = held_out(labels, found.rows, past)
     known = same_classes(base, labels, state)
     chosen = roster(labels, found.rows[~held], known, base.manifest.title)
     targets = labels.targets[found.rows][:, list(chosen.columns)]
