@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,27 @@ def test_what_is_not_proven_is_used_only_when_asked(tmp_path: Path, base: str, c
     assert "(used anyway)" in listed
     _, error = run(capsys, "models", "compare", "0.1.0", "0.2.0", "--data", folder, code=4)
     assert "[LEARN-FEW]" in error and "No labeled cell can judge" in error
+
+
+def test_a_project_names_the_model_to_classify_with(tmp_path: Path, base: str, capsys) -> None:
+    with make_project(tmp_path, 2) as project:
+        folder, places = (
+            str(project.folder),
+            [project.locate(i) for i in project.journal.state.images],
+        )
+    image, out = str(places[0].path), str(tmp_path / "out")
+    ask = ["classify", image, "--project", folder, "--find", "whole", "--out", out]
+    text, _ = run(capsys, *ask)
+    assert text.startswith("smears has no version in use yet\n")
+    run(capsys, "finetune", folder, "--base", base, "--use-anyway")
+    text, _ = run(capsys, *ask)
+    assert "Model of smears: smears@0.1.0, tuned on 24 labels\n" in text
+    written = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    assert "smears@0.1.0" in json.dumps(written)
+    _, error = run(capsys, *ask, "--model", base, code=2)
+    assert "Give --model or --project" in " ".join(error.split())
+    _, error = run(capsys, *ask[:3], str(tmp_path / "none.cellcls"), "--out", out, code=2)
+    assert "[PROJECT-MISSING]" in error
 
 
 def test_a_project_without_labels_says_so(tmp_path: Path, base: str, capsys) -> None:

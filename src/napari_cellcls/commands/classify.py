@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 RESULTS = (".overlay.png", ".labels.tif")
 
 
+ProjectFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        "-p",
+        help="Classify with the model in use in this project (*.cellcls).",
+        show_default=False,
+    ),
+]
+
+
 class FinderName(StrEnum):
     """Ways to find cells."""
 
@@ -40,6 +51,7 @@ def classify(
             "--model", "-m", help="Model name or .cellpkg file.", show_default="by the image"
         ),
     ] = None,
+    project: ProjectFolder = None,
     labels: Annotated[
         Path | None,
         typer.Option(help="Label image (0 = background), or a folder of them with matching names."),
@@ -83,9 +95,11 @@ def classify(
 
     if labels is not None and find is not None:
         raise typer.BadParameter("Give --labels or --find, not both: labels are the cells.")
+    if project is not None and model is not None:
+        raise typer.BadParameter("Give --model or --project, not both: a project names its model.")
     chosen = Options(
         out=out,
-        model=model,
+        model=model if project is None else model_of(project),
         labels=labels,
         find=None if find is None else find.value,
         channels=parse_overrides(channels) if channels else {},
@@ -98,6 +112,31 @@ def classify(
         embeddings=embeddings,
     )
     raise typer.Exit(run(list(images), chosen))
+
+
+def model_of(folder: Path) -> str | None:
+    """Return the model of a project: its version in use, else the released one it works with, None for neither.
+
+    Raises
+    ------
+    ProjectError
+        When there is no such project, or its version in use is gone.
+    """
+    from napari_cellcls.commands.project_checks import opened
+    from napari_cellcls.learn.finetune import DEFAULT, default_base
+    from napari_cellcls.project import versions
+
+    with opened(folder) as project:
+        name, version = project.description.name, versions.in_use(project)
+        if version is not None and version.manifest is not None:
+            labels = version.manifest.provenance.n_labels
+            console.say(f"Model of {name}: {version.label}, tuned on {labels:,} labels")
+            return str(version.path)
+        base = default_base(project).partition("@")[0]
+    console.say(
+        f"{name} has no version in use yet" + ("" if base == DEFAULT else f": {base} is taken")
+    )
+    return None if base == DEFAULT else base
 
 
 def run(paths: list[Path], options: Options) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_cellcls.images.image import Image
 from napari_cellcls.vocabulary import ImageError
+from napari_cellcls.widgets.origin import noted_path, of_file
 
 META = "cellcls"
 """Our key in ``layer.metadata``."""
@@ -140,6 +141,8 @@ def stack_sizes(layer: Any) -> tuple[int, ...]:
 
 def is_quick(choice: ImageChoice) -> bool:
     """Tell whether :func:`to_image` takes no time that a user would notice."""
+    if file_of_another_reader(choice) is not None:
+        return False
     if not all(isinstance(layer.data, np.ndarray) for layer in choice.layers):
         return False
     y, x = plane_shape(choice.layers[0])
@@ -147,14 +150,29 @@ def is_quick(choice: ImageChoice) -> bool:
     return y * x * planes * int(choice.layers[0].data.dtype.itemsize) <= _QUICK_BYTES
 
 
+def file_of_another_reader(choice: ImageChoice) -> str | None:
+    """Return the file that layers come from which our reader did not open, None when there is none."""
+    if any(layer.metadata.get(META, {}).get("path") for layer in choice.layers):
+        return None
+    return noted_path(choice.layers)
+
+
 def to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
     """Turn layers into an :class:`Image`, lazily where the layers are lazy.
+
+    What another reader opened is compared with its file: where the pixels are the same, the image is that
+    of the file, as if our reader had opened it.
 
     Raises
     ------
     ImageError
         ``LAYER-DIMS`` for data that is no stack of ``(Y, X)`` planes; others from the images room.
     """
+    image, path = _to_image(choice, step), file_of_another_reader(choice)
+    return image if path is None else of_file(image, path) or image
+
+
+def _to_image(choice: ImageChoice, step: Sequence[int]) -> Image:
     from napari_cellcls.images.read import image_from_array
 
     first = choice.layers[0]

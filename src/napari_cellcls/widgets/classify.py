@@ -127,6 +127,7 @@ class ClassifyWidget(QWidget):
         session.thresholds_changed.connect(self._on_thresholds)
         session.corrections_changed.connect(self._on_corrections)
         self.controller.veil.changed.connect(self._soon.start)
+        self.controller.project_model.changed.connect(self._soon.start)
         self.viewer.dims.events.current_step.connect(self._on_step)
         self.controller.catalog.surveyed.connect(self._render_engines)
         self.inputs.card_asked.connect(self.show_card)

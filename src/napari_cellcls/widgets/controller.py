@@ -14,6 +14,7 @@ from napari_cellcls.widgets import choices, defaults
 from napari_cellcls.widgets.catalog import Catalog
 from napari_cellcls.widgets.layers import Placement, SessionLayers
 from napari_cellcls.widgets.notices import Notice, plane_notices
+from napari_cellcls.widgets.project_model import ProjectModel
 from napari_cellcls.widgets.settings import preferences
 from napari_cellcls.widgets.veil import Veil
 from napari_cellcls.widgets.worker import Runner, unexpected
@@ -45,10 +46,12 @@ class Controller(QObject):
         self.veil = Veil(self)
         self.runner = Runner(self)
         self.catalog = Catalog(self)
+        self.project_model = ProjectModel(self)
         self.choice: choices.ImageChoice | None = None
         self.labels_layer: Any = None
         self._plane: tuple[int, ...] = ()
         self._end_text, self._begun, self._retired = "", False, False
+        self.classifying = False
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
@@ -86,6 +89,7 @@ class Controller(QObject):
     def begin(self) -> None:
         """Start with the image at hand, once the models are known."""
         self._begun = True
+        self.project_model.look()
         self.refresh_choices()
 
     def retire(self) -> None:
@@ -94,6 +98,7 @@ class Controller(QObject):
             return
         self._retired = True
         self.runner.cancel()
+        self.project_model.retire()
         self.catalog.stop()
         self._later.stop()
         events = self.viewer.layers.events
@@ -149,17 +154,21 @@ class Controller(QObject):
     def _take_image(self, image: Image) -> None:
         """Fill in model and cells for a new image."""
         self.session.set_image(image)
-        entry = defaults.default_model(image, self.catalog.entries)
+        entry = self.project_model.best(image)
         if entry is not None:
             self.use_model(str(entry.path))
-        self.use_cells(defaults.default_method(image))
+        self.use_cells(defaults.method_for(image, self.session.manifest))
 
     def notices(self) -> tuple[Notice, ...]:
         """Say what the session cannot know: what of the viewer is used, and what is hidden."""
         if self.choice is None:
             return ()
         sizes = choices.stack_sizes(self.choice.layers[0])
-        return plane_notices(self._plane, self._plane_shown(), sizes) + self.veil.notices()
+        return (
+            plane_notices(self._plane, self._plane_shown(), sizes)
+            + self.veil.notices()
+            + self.project_model.notices()
+        )
 
     def _plane_shown(self) -> tuple[int, ...]:
         if self.choice is None:
@@ -189,7 +198,12 @@ class Controller(QObject):
             self.view.inputs.model.select(path)
 
     def pick_model(self, path: str) -> None:
-        """Use the model picked, and find what it classifies: red cells, or all cells of blood."""
+        """Use the model that the person picked."""
+        self.project_model.pick(path)
+        self.change_model(path)
+
+    def change_model(self, path: str) -> None:
+        """Use a model, and find what it classifies: red cells, or all cells of blood."""
         self.use_model(path)
         wanted, method = self.session.manifest, self.session.method
         if wanted is not None and {wanted.cells, method} == {"smear", "blood"}:
@@ -199,6 +213,7 @@ class Controller(QObject):
         """Use a model that may not be in the menu yet, and classify the cells at hand with it."""
         if self.catalog.add(path) is None:
             return
+        self.project_model.adopt(path)
         self.view.show_models()
         self.use_model(path)
         if self.session.cells is not None and self.session.obstacle is None:
@@ -239,6 +254,7 @@ class Controller(QObject):
             self.view.error.show_error(error)
             return
         self._start(task, "Classifying cells")
+        self.classifying = True
 
     def cancel(self, text: str = "Canceled.") -> None:
         """Give the running work up; the window is free at once."""
@@ -264,7 +280,7 @@ class Controller(QObject):
 
     def _start(self, task: Task[Any], title: str) -> None:
         self.view.error.clear()
-        self._end_text = ""
+        self._end_text, self.classifying = "", False
         self.runner.start(lambda: task, title)
         self.view.run.set_running(title)
 
@@ -293,6 +309,7 @@ class Controller(QObject):
         self.view.error.show_error(error)
 
     def _on_ended(self) -> None:
+        self.classifying &= self.runner.running
         if not self.runner.running:  # the next task may have been started by the result of this one
             self.view.run.set_idle(self._end_text)
 

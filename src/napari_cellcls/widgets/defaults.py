@@ -12,6 +12,7 @@ from napari_cellcls.widgets.panels.inputs import Option
 from napari_cellcls.workflow import Method
 
 if TYPE_CHECKING:
+    from napari_cellcls.models.manifest import Manifest
     from napari_cellcls.models.registry import ModelEntry
     from napari_cellcls.models.runtime import Choice, EngineReport
 
@@ -31,6 +32,7 @@ METHOD_TEXTS: dict[Method, tuple[str, str]] = {
     "whole": ("Whole image", "The image is one ready cell, cut out already"),
 }
 ENGINE_TEXTS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "tensorflow": "TensorFlow"}
+SMEARS = frozenset(("smear", "blood"))
 _LEVEL_ORDER = {"released": 0, "tuned": 1, "starter": 2, "backbone": 3}
 
 
@@ -44,6 +46,26 @@ def default_model(image: Image | None, entries: Sequence[ModelEntry]) -> ModelEn
     if not entries:
         return None
     return min(entries, key=lambda entry: _misfit(image, entry))
+
+
+def suits(image: Image, entry: ModelEntry) -> bool:
+    """Return whether a model can be asked about an image: its inputs are there, and it is of such cells."""
+    manifest = entry.manifest
+    if manifest is None or not manifest.classes or not _fits(image, entry):
+        return False
+    return manifest.cells == "whole" or (manifest.cells in SMEARS) == (
+        default_method(image) in SMEARS
+    )
+
+
+def method_for(image: Image, manifest: Manifest | None) -> Method:
+    """Return how to find cells for a model: all cells of blood where it tells them apart."""
+    method = default_method(image)
+    return (
+        "blood"
+        if manifest is not None and (manifest.cells, method) == ("blood", "smear")
+        else method
+    )
 
 
 def _misfit(image: Image | None, entry: ModelEntry) -> tuple[int, int, int]:
@@ -105,6 +127,8 @@ def model_options(entries: Iterable[ModelEntry]) -> list[Option]:
             options.append(Option(entry.name, str(entry.path), why_not=why or "cannot be read"))
             continue
         level = "" if manifest.level == "released" else f" ({manifest.level})"
+        if manifest.level == "tuned":
+            level = f" {manifest.version}{level}"  # the versions of a project share a name
         names = [c.name for c in manifest.classes]
         classes = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         tip = f"{manifest.title} {manifest.version}: {classes or 'no classes yet'}"

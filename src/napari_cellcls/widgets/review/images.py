@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -78,11 +79,11 @@ class ProjectImages(QObject):
                 remedy="Put it beside the project folder, or open it in napari and classify it.",
             )
         path = str(found.path)
-        choice = self._in_viewer(path)
-        if choice is None:
+        shown = self._in_viewer(path)
+        if shown is None:
             self.viewer.open(path, plugin="napari-cellcls")
-            choice = self._in_viewer(path)
-        if choice is None:
+            shown = self._in_viewer(path)
+        if shown is None:
             raise ImageError(
                 f"The image '{known.name}' did not open.",
                 code="REVIEW-IMAGE",
@@ -90,11 +91,18 @@ class ProjectImages(QObject):
                 why="no image layer came of it.",
                 remedy="Open it by File > Open, and classify it.",
             )
-        self.image = choices.to_image(choice, tuple(self.viewer.dims.current_step))
-        self.image_id, self._layers = image_id, choice.layers
+        self._layers, self.image = shown
+        self.image_id = image_id
 
-    def _in_viewer(self, path: str) -> choices.ImageChoice | None:
+    def _in_viewer(self, path: str) -> tuple[tuple[Any, ...], Image] | None:
+        """Return layers and image where the viewer shows the file, whichever reader opened it."""
         for choice in choices.image_choices(self.viewer.layers):
-            if choice.layers[0].metadata.get(choices.META, {}).get("path") == path:
-                return choice
+            known = choice.layers[0].metadata.get(choices.META, {}).get("path")
+            other = choices.file_of_another_reader(choice)
+            if known == path or (
+                other is not None and Path(other).absolute() == Path(path).absolute()
+            ):
+                image = choices.to_image(choice, tuple(self.viewer.dims.current_step))
+                if image.path:
+                    return choice.layers, image
         return None

@@ -15,6 +15,7 @@ from napari_cellcls.models.places import home
 from napari_cellcls.project.description import SUFFIX
 from napari_cellcls.project.project import Project, create_project, open_project
 from napari_cellcls.vocabulary import ClassScheme
+from napari_cellcls.widgets.project_model import ProjectHolder
 from napari_cellcls.widgets.settings import preferences
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_cellcls.review.writer import SaveState
 
 
-class ProjectKeeper(QObject):
+class ProjectKeeper(ProjectHolder):
     """The one project of a dock.
 
     Signals
@@ -34,12 +35,10 @@ class ProjectKeeper(QObject):
         In the thread of the window, whichever thread saves.
     """
 
-    changed = Signal()
     saving_changed = Signal()
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self.project: Project | None = None
         self._held: list[Project] = []
         # A window that is closed as a whole takes its docks along without a word to them. No slot of
         # ``destroyed``: Python may have collected what that would call (it crashed).

@@ -62,6 +62,8 @@ class ClassifyLink(QObject):
     def look(self) -> None:
         """Find the dock; the one at hand is kept while it is there."""
         there = self._dock.window().findChildren(ClassifyWidget)
+        if there:
+            there[-1].controller.project_model.look()
         if self.widget is not None and any(one is self.widget for one in there):
             return
         self.forget()

@@ -60,6 +60,8 @@ class TuneSource(QObject):
 
     def look(self) -> None:
         """Find the dock *Review cells*; the one at hand is kept while it is there."""
+        if (classify := self.classify) is not None:
+            classify.controller.project_model.look()
         there: list[Any] = self._dock.window().findChildren(ReviewWidget)
         if self.review is not None and any(one is self.review for one in there):
             return
