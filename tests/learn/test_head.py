@@ -45,7 +45,7 @@ def test_it_is_the_ridge_logistic_regression_of_scikit_learn(
     x, labels = cells(20)
     scale = np.sqrt((x.std(0) ** 2).mean() * D)
     z = (x - x.mean(0)) / scale
-    monkeypatch.setattr(prior, "STRENGTHS", (0.01,))
+    monkeypatch.setattr(prior, "STRENGTHS", (0.01 * len(x),) * 4)
     found = fit_head(x, np.eye(3)[labels])
     other = LogisticRegression(
         C=1 / (0.01 * len(x)), class_weight="balanced", max_iter=5000, tol=1e-8
@@ -56,6 +56,16 @@ def test_it_is_the_ridge_logistic_regression_of_scikit_learn(
     assert got - got.mean(1, keepdims=True) == pytest.approx(
         expected - expected.mean(1, keepdims=True), abs=0.02
     )
+
+
+def test_the_usual_penalty_stays_unless_cells_say_otherwise() -> None:
+    x, labels = cells(12)
+    # Cells that all look alike: every penalty is as good as any other.
+    alike = np.ones_like(x)
+    assert fit_head(alike, np.eye(3)[labels]).strength == pytest.approx(0.05 / 36)
+    # Labels that say nothing: a head that hardly moves is right more often than one that believes them.
+    noise = np.random.default_rng(3).permutation(np.repeat([0, 1, 2], 100))
+    assert fit_head(cells(100)[0], np.eye(3)[noise]).strength > 0.05 / 300
 
 
 def test_rare_classes_count_as_much() -> None:

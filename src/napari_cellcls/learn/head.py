@@ -116,7 +116,7 @@ def fit_head(
     exclusive = bool(np.isfinite(y).all() and (y.sum(axis=1) == 1).all()) and not multi_label
     fold, grouped = _folds(y[:own], groups, seed)
     held = np.full((own, y.shape[1]), np.nan)
-    chosen, count = start.unproven, 0
+    chosen, count = start.strengths[start.usual], 0
     # The solver asks for thousands of tiny products: threads would wait for each other most of the time.
     with threadpool_limits(1, "blas"):
         if fold is not None:
@@ -164,7 +164,11 @@ def _choose(
     exclusive: bool,
     start: Start,
 ) -> tuple[float, np.ndarray]:
-    """Return the penalty with the least loss on held-out cells, and their logits with it."""
+    """Return the penalty, and the logits of held-out cells with it.
+
+    Of those whose loss on held-out cells is the least, or not worse by more than its standard error (Breiman et al. 1984,
+    "Classification and Regression Trees", 3.4.3), the one next to the usual.
+    """
     strengths = start.strengths
     held = np.repeat(start.logits[None, :own], len(strengths), axis=0)
     every = np.concatenate([fold, np.full(len(z) - own, -1)])
@@ -174,12 +178,10 @@ def _choose(
         for i, theta in enumerate(found):
             held[i, fold == k] += z[:own][fold == k] @ theta
     losses = _losses(held, y[:own], _balanced(y[:own], w[:own], exclusive), exclusive)
-    best = int(np.argmin(losses.sum(axis=1)))
-    if start.held.any():
-        # The head before stays until cells say otherwise: the strongest penalty that is as good as the best.
-        worse = losses - losses[best]
-        error = worse.std(axis=1) * np.sqrt(own)
-        best = int(np.flatnonzero(worse.sum(axis=1) <= error)[0])
+    worse = losses - losses[np.argmin(losses.sum(axis=1))]
+    error = worse.std(axis=1) * np.sqrt(own)
+    alike = np.flatnonzero(worse.sum(axis=1) <= error)
+    best = int(alike[np.argmin(np.abs(alike - start.usual))])
     return strengths[best], held[best]
 
 

@@ -8,21 +8,27 @@ import numpy as np
 
 from napari_cellcls.vocabulary import DataError
 
-STRENGTHS = (0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
-"""Ridge penalties tried, strongest first, per cell and on descriptors of unit mean square."""
+STRENGTHS = (1.6, 0.5, 0.16, 0.05, 0.016, 0.005)
+"""Ridge penalties tried, strongest first, on descriptors of unit mean square and the summed loss: how large weights
+are expected to be does not depend on how many cells are labeled."""
 NEAR = (10.0, 3.0, 1.0, 0.3, 0.1)
-"""Tried before them where there is a head to stay near: so strong that few labels hardly move it."""
+"""Tried before them where there is a head to stay near, on the mean loss: so strong that few labels hardly move it."""
+_USUAL, _USUALLY_NEAR = 3, 1
 
 
 @dataclass(frozen=True)
 class Start:
-    """What learning starts from: logits ``(N, K)`` of the head before, and what holds them."""
+    """What learning starts from: logits ``(N, K)`` of the head before, and what holds them.
+
+    ``strengths`` are the penalties to try; that at ``usual`` is taken unless cells say otherwise.
+    """
 
     kernel: np.ndarray
     bias: np.ndarray
     logits: np.ndarray
     held: np.ndarray
     strengths: tuple[float, ...]
+    usual: int
 
     @classmethod
     def of(cls, x: np.ndarray, classes: int, prior: tuple[np.ndarray, np.ndarray] | None) -> Start:
@@ -30,9 +36,10 @@ class Start:
 
         ``held`` ``(K,)`` says whose bias is penalized: that of the classes it knew.
         """
+        free = tuple(strength / len(x) for strength in STRENGTHS)
         if prior is None:
             zero = np.zeros(classes)
-            return cls(np.zeros(0), zero, np.zeros((len(x), classes)), zero, STRENGTHS)
+            return cls(np.zeros(0), zero, np.zeros((len(x), classes)), zero, free, _USUAL)
         kernel, bias = (np.asarray(part, np.float32) for part in prior)
         if kernel.shape != (x.shape[1], classes) or bias.shape != (classes,):
             raise DataError(
@@ -43,12 +50,8 @@ class Start:
             )
         logits = (x @ kernel + bias).astype(np.float64)
         held = kernel.any(axis=0).astype(float)
-        return cls(kernel, bias, logits, held, (*NEAR, *STRENGTHS))
-
-    @property
-    def unproven(self) -> float:
-        """The penalty where too few cells choose it: near the head before, else the middle one."""
-        return NEAR[1] if self.held.any() else STRENGTHS[len(STRENGTHS) // 2]
+        usual = _USUALLY_NEAR if held.any() else len(NEAR) + _USUAL
+        return cls(kernel, bias, logits, held, (*NEAR, *free), usual)
 
     def take(self, rows: np.ndarray) -> Start:
         """Return it for some of the rows."""
