@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from napari_cellcls.models import places, registry, runtime
+from napari_cellcls.models import onnx_writer, places, registry, runtime
 from napari_cellcls.models.engines import base
 from napari_cellcls.models.engines.base import Engine
 from napari_cellcls.models.package import write_package
@@ -181,6 +183,32 @@ def test_onnx_is_cached_and_a_damaged_file_is_made_again(package):
     cached.write_bytes(first[:100])
     assert runtime.onnx_of(package) == first
     assert cached.read_bytes() == first
+
+
+def test_the_cache_of_networks_is_bounded_and_the_one_used_longest_ago_goes(tmp_path, monkeypatch):
+    def made(number: int):
+        given = make.parts(make.manifest())
+        weights = {
+            name: values + np.float32(number) for name, values in given.pop("weights").items()
+        }
+        return write_package(tmp_path / f"{number}.cellpkg", make.manifest(), weights, **given)
+
+    packages = [made(number) for number in range(3)]
+    sizes = [len(runtime.onnx_of(one)) for one in packages]
+    folder = places.onnx_cache() / f"v{onnx_writer.OPSET}"
+    old = folder.parent / "v1" / "an-old-one.onnx"
+    old.parent.mkdir()
+    old.write_bytes(b"x")
+    for age, one in enumerate(packages, start=1):
+        digest = folder / f"{one.weights_sha256}.sha256"
+        os.utime(digest, (time.time() - 1000 * age,) * 2)
+    assert runtime.onnx_of(packages[2])  # used again, from the disk
+    monkeypatch.setattr(runtime, "ONNX_BYTES", sum(sizes) + 10)
+    last = made(3)
+    runtime.onnx_of(last)
+    there = {path.stem for path in folder.glob("*.onnx")}
+    assert there == {one.weights_sha256 for one in (packages[0], packages[2], last)}
+    assert {path.stem for path in folder.glob("*.sha256")} == there and not old.exists()
 
 
 def test_a_cache_that_cannot_be_written_is_no_matter(package, tmp_path, monkeypatch):

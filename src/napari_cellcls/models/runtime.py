@@ -8,6 +8,7 @@ three times the crops per second of TensorFlow on the blank model.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import shutil
@@ -24,6 +25,9 @@ from napari_cellcls.vocabulary import EngineError
 
 ENGINES = ("onnxruntime", "openvino", "tensorflow")
 DEVICES = ("auto", "cpu", "gpu", "cuda", "directml", "coreml", "npu")
+ONNX_BYTES = 1 << 30
+"""What the networks made ready for ONNX Runtime may take on the disk."""
+_HASH = ".sha256"
 _ON_CARD = ("cuda", "directml", "gpu")
 # (engine, on a graphics card): OpenVINO on a card comes last because it was not measured.
 _ORDER = (
@@ -164,7 +168,8 @@ def onnx_of(package: ModelPackage) -> bytes:
     """Return the ONNX file of a package: bundled, else cached, else made now and cached.
 
     The key is the hash of the weights file, which names the architecture too. A cached file counts
-    only with the hash written beside it, so half a file is made again instead of being loaded.
+    only with the hash written beside it, so half a file is made again instead of being loaded. Those
+    used longest ago make room.
     """
     name = f"{package.weights_sha256}.onnx"
     bundled = places.BUNDLED_ONNX / name
@@ -176,8 +181,11 @@ def onnx_of(package: ModelPackage) -> bytes:
     ref = package.manifest.architecture
     content = onnx_writer.to_onnx(ref.id, ref.params, package.weights)
     try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        files.sweep(cached.parent)
         files.write_bytes(cached, content)
-        files.write_bytes(cached.with_suffix(".sha256"), files.sha256(cached).encode())
+        files.write_bytes(cached.with_suffix(_HASH), files.sha256(cached).encode())
+        files.make_room(places.onnx_cache(), "*/*.onnx", ONNX_BYTES, parts=(_HASH,))
     except OSError:
         # A full or read-only disk costs some milliseconds at the next start, nothing else.
         return content
@@ -185,13 +193,16 @@ def onnx_of(package: ModelPackage) -> bytes:
 
 
 def _cached(path: Path) -> bytes | None:
-    digest = path.with_suffix(".sha256")
+    digest = path.with_suffix(_HASH)
     try:
-        if files.sha256(path) == digest.read_text("ascii", "replace"):
-            return path.read_bytes()
+        if files.sha256(path) != digest.read_text("ascii", "replace"):
+            return None
+        content = path.read_bytes()
     except OSError:
         return None
-    return None
+    with contextlib.suppress(OSError):  # one that may only be read is as good
+        digest.touch()
+    return content
 
 
 def _open(package: ModelPackage, choice: Choice) -> Engine:
