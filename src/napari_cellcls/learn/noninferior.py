@@ -126,11 +126,15 @@ def _fewest_wins(seen: float, pairs: int, margin: float) -> np.ndarray:
 
 def _as_good(share: float, enough: np.ndarray, pairs: int, margin: float) -> float:
     """Return the probability of a score as high where a share is won, and the margin more is lost."""
-    from scipy.stats import binom
+    # Not scipy.stats: loading it takes longer than all that is asked of it.
+    from scipy.special import bdtrc, gammaln, xlog1py, xlogy
 
     lost = share + margin
     spread = math.sqrt(pairs * lost * (1 - lost))
     low, high = int(pairs * lost - 8 * spread) - 8, int(pairs * lost + 8 * spread) + 9
     losses = np.arange(max(low, 0), min(high, pairs) + 1)
-    wins = binom.sf(enough[losses] - 1, pairs - losses, min(1.0, share / (1 - lost)))
-    return float((binom.pmf(losses, pairs, lost) * wins).sum())
+    rest = pairs - losses
+    wins = bdtrc(enough[losses] - 1, rest, min(1.0, share / (1 - lost)))
+    ways = gammaln(pairs + 1) - gammaln(losses + 1) - gammaln(rest + 1)
+    chance = np.exp(ways + xlogy(losses, lost) + xlog1py(rest, -lost))
+    return float((chance * wins).sum())
