@@ -15,7 +15,8 @@ from napari_cellcls.models.package import read_package
 from napari_cellcls.project import versions
 from napari_cellcls.project.project import open_project as open_project_at
 from napari_cellcls.review.lock import read_holder
-from napari_cellcls.vocabulary import finish
+from napari_cellcls.vocabulary import Progress, finish
+from napari_cellcls.widgets.tune.run_panel import TuneRunPanel
 from tests.learn import smears
 
 from .conftest import dock_of
@@ -269,6 +270,20 @@ def test_cancel_while_it_is_judged_keeps_the_training(
     wait(tune, qtbot)
     assert tune.error.error is None and tune.verdict.isVisible()
     assert tune.run.start_button.text() == "&Fine-tune"
+
+
+def test_progress_is_drawn_some_times_a_second_and_never_by_itself(qtbot: Any) -> None:
+    panel = TuneRunPanel()
+    qtbot.addWidget(panel)
+    panel.set_running("Learning")
+    for done, text in enumerate(("Describing", "Fitting", "Judging")):
+        panel.show_progress(Progress(done, 0, text))
+    assert panel.status.text() == "Describing" and panel.bar.maximum() == 1
+    qtbot.waitUntil(lambda: panel.status.text() == "Judging", timeout=2_000)
+    panel.show_progress(Progress(3, 6, "epoch 1"))
+    panel.set_idle("Done.")
+    qtbot.wait(400)
+    assert panel.status.text() == "Done."  # what came too late is not shown any more
 
 
 def test_a_training_outlives_its_window_when_asked(

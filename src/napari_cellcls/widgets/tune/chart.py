@@ -21,7 +21,7 @@ class Curve(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.points: tuple[Point, ...] = ()
-        self.epochs = 0
+        self.epochs = -1
         self.setFont(small(self.font()))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Loss and macro F1 by epoch")
@@ -37,7 +37,10 @@ class Curve(QWidget):
 
     def show_points(self, points: Sequence[Point], epochs: int) -> None:
         """Show the epochs so far, with room for ``epochs``."""
-        self.points, self.epochs = tuple(points), max(epochs, len(points))
+        wanted = tuple(points), max(epochs, len(points))
+        if wanted == (self.points, self.epochs):
+            return  # drawing the same again costs a frame of the whole window
+        self.points, self.epochs = wanted
         side = "on images that only check it" if self._validated else "on what it learns from"
         self.setToolTip(f"After each epoch, {side}")
         self.update()
