@@ -153,6 +153,10 @@ Not every cell has a box; cells found without one were called {rest}.
 It brings 60 found cells of each class, from every third photograph, as the network `blank` and the measured numbers
 describe them: a class that is added later is learned beside them by that network (`training/teach_general.py`).
 
+It knows how large and how dark 250 found red cells of those photographs were (`training/teach_plain.py`), and says when the cells of an
+image are not so. On 97 other photographs of BCCD it said so once; on 13 of them at half or double scale 13 times each, at 0.7
+scale 12 times, at 1.5 scale 4 times, with 0.7 of the light 13 times, with 0.85 of it never.
+
 ## Check it
 
     cellcls evaluate {manifest.name} --data DATA --protocol image-5fold
