@@ -1,4 +1,4 @@
-"""A malaria model meets new patients, and people correct it: what it gains, and that it never loses.
+"""A malaria model meets new patients, and people correct it: what it gains, and what the gate makes of it.
 
     python benchmarks/new_patients.py --data ../shared/data/malaria_nih_50px.parquet
 

@@ -160,7 +160,7 @@ def shuffled(table: Table, base: ModelPackage) -> None:
 def honest(title: str, table: Table, base: ModelPackage, some: int, many: int) -> None:
     """Print how many honest models were promoted where the true gain is worth it."""
     promoted, gains = 0, []
-    for seed in range(200):
+    for seed in range(400):
         if len(gains) == SEEDS:
             break
         one = Annotator(table, base, seed)
