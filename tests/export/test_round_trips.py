@@ -15,6 +15,7 @@ from napari_cellcls.export.matching import match
 from napari_cellcls.export.project import export_project, of_images, read_labels
 from napari_cellcls.export.taking import take_in
 from napari_cellcls.learn.datasets import open_dataset
+from napari_cellcls.project import groups
 from napari_cellcls.project.project import create_project, open_project
 from napari_cellcls.review.events import Flag, chain_faults
 from napari_cellcls.review.table import label_table
@@ -113,6 +114,12 @@ def test_crops_are_a_set_that_training_reads(project: Path, tmp_path: Path):
     data = finish(open_dataset(tmp_path / "crops", size=16))
     assert data.counts == {"RBC": 2, "WBC, large": 2}
     assert sorted(set(data.groups)) == ["day1.tif", "other day2.tif"]
+    with open_project(project) as source:
+        first = next(i for i, one in source.journal.state.images.items() if one.name == "day1.tif")
+        groups.write(source, {first: {"patient": "P1", "slide": "S2"}})
+        finish(export_project(source, "crops", tmp_path / "crops"))
+    data = finish(open_dataset(tmp_path / "crops", size=16))
+    assert sorted(set(data.groups)) == ["other day2.tif", "patient P1"]
 
 
 def test_probabilities_of_a_run_are_added(project: Path, tmp_path: Path):

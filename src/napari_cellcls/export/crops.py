@@ -1,4 +1,4 @@
-"""Pictures of single cells in one folder per class, the layout that training reads, with their images as groups."""
+"""Pictures of single cells in one folder per class, the layout that training reads, with patients, slides or images as groups."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_crops(
     """Cut every labeled cell out of its image, raw values, in a square around its box.
 
     Color photographs and single channels become PNG, several channels TIFF ``(C, Y, X)``. ``groups.csv``
-    names the image of each crop, so that no image is on both sides of a split.
+    names patient, slide or image of each crop, so that none is on both sides of a split.
 
     Parameters
     ----------
@@ -81,7 +81,10 @@ def _write(
                 folder = temporary / safe_stem(name)
                 folder.mkdir(exist_ok=True)
                 groups.append(
-                    (_save(_pixels(image, anchor.bbox, margin), folder / file), field.name)
+                    (
+                        _save(_pixels(image, anchor.bbox, margin), folder / file),
+                        field.group or field.name,
+                    )
                 )
                 counts[name] += 1
             done += len(field)

@@ -53,6 +53,8 @@ class Field:
     shape : tuple of int or None
         ``(Y, X)``; None when the image is not at hand.
     multi_label : bool
+    group : str
+        What its cells must not be separated from when a model is judged: patient, slide, else the image.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Field:
     classes: tuple[CellClass, ...]
     shape: tuple[int, int] | None = None
     multi_label: bool = False
+    group: str = ""
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -133,6 +136,7 @@ def fields_of_state(
     for (image_id, scene, t, z), members in sorted(planes.items()):
         known = state.images.get(image_id)
         name = known.name if known else image_id
+        group = known.group if known and known.groups else name
         if image_id in several:
             name = f"{name} {scene} t{t} z{z}".replace("  ", " ")
         members.sort(key=lambda member: (member[0].label, member[1]))
@@ -148,7 +152,9 @@ def fields_of_state(
                 table[column] = found[column].to_numpy()
         shape = (shapes or {}).get(image_id)
         fields.append(
-            Field(name, image_id, tuple(places), table, classes_of(state), shape, multi_label)
+            Field(
+                name, image_id, tuple(places), table, classes_of(state), shape, multi_label, group
+            )
         )
     return sorted(fields, key=lambda f: f.name)
 
