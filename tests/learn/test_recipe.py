@@ -81,6 +81,14 @@ def test_planes_of_the_input() -> None:
     assert roles[1] is ChannelRole.PROTEIN and len(roles) == 4
     gray = parse_recipe(_with(input={"size": 50, "channels": "gray"}))
     assert gray.inputs == (ChannelRole.GRAY,) and gray.job().params["channels"] == 1
+    planes = [{"role": role, "name": role} for role in ("nucleus", "protein")]
+    cut = {"data": "project", "input": {"size": 50, "channels": "joint", "planes": planes}}
+    joint = parse_recipe(_with(**cut)).job()
+    assert (joint.params["channels"], joint.each, joint.input_shape) == (2, 0, (50, 50, 2))
+    cut["input"]["channels"] = "each"
+    each = parse_recipe(_with(**cut)).job()
+    assert (each.params["channels"], each.each, each.input_shape) == (3, 2, (50, 50, 2))
+    assert each.embedding_size == 2 * joint.embedding_size
 
 
 def test_only_networks_that_merge_take_merged_planes() -> None:
@@ -110,6 +118,9 @@ def test_only_networks_that_merge_take_merged_planes() -> None:
         ({"phases": []}, "RECIPE-VALUE", "phases"),
         ({"phases": [{"epochs": 0}]}, "RECIPE-VALUE", "phases.0.epochs.*received 0"),
         ({"threshold": "best"}, "RECIPE-VALUE", "threshold"),
+        ({"data": "project", "input": {"size": 50, "channels": "each"}}, "RECIPE-VALUE", "need planes, and only they"),
+        ({"input": {"size": 50, "channels": "each", "planes": [{"role": "er", "name": "ER"}]}}, "RECIPE-VALUE",
+         "only a project cuts"),
         ({"normalization": {"kind": "background"}}, "RECIPE-VALUE", "do not show the background"),
     ],
 )  # fmt: skip
