@@ -84,7 +84,8 @@ class Controller(QObject):
     @property
     def busy(self) -> bool:
         """Whether the dock is opening, a task runs, or its result is not drawn yet."""
-        return not self._begun or self.runner.running or self.layers.busy
+        at_work = self.runner.running or self.layers.busy or self.project_model.busy
+        return not self._begun or at_work
 
     def begin(self) -> None:
         """Start with the image at hand, once the models are known."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_cellcls.vocabulary import CellClsError
+from napari_cellcls.vocabulary import CellClsError, Progress, Task
 from napari_cellcls.widgets import defaults
+from napari_cellcls.widgets.worker import Runner
 
 if TYPE_CHECKING:
     from napari_cellcls.images.image import Image
@@ -58,6 +59,14 @@ class ProjectModel(QObject):
         self._path, self._title = "", ""
         self._picked = ""
         self._retired = False
+        self._runner = Runner(self)
+        for end in (self._runner.succeeded, self._runner.failed):
+            end.connect(self._on_known)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model of a project is being read."""
+        return self._runner.running
 
     def look(self) -> None:
         """Follow every dock of the window that may have a project open, and take the model of the one that has."""
@@ -72,6 +81,7 @@ class ProjectModel(QObject):
     def retire(self) -> None:
         """React to nothing more."""
         self._retired = True
+        self._runner.cancel()
 
     def pick(self, path: str) -> None:
         """Remember what the person chose in this window; it stays, whatever the project uses."""
@@ -124,7 +134,16 @@ class ProjectModel(QObject):
         if folder == self._folder:
             return
         self._folder = folder
-        self._read(project)
+        self._runner.cancel()
+        if project is not None:
+            self._runner.start(
+                lambda: _reading(project)
+            )  # a package of some megabytes, known after that
+        else:
+            self._on_known()
+
+    def _on_known(self, _: object = None) -> None:
+        self._read(self._project)
         if self._path and not self._picked:
             self._follow()
         self.changed.emit()
@@ -163,3 +182,10 @@ class ProjectModel(QObject):
         self._path, self._name = path, project.description.name
         n = made.provenance.n_labels
         self._title = f"{made.name} {made.version}, tuned on {n:,} label{'' if n == 1 else 's'}"
+
+
+def _reading(project: Project) -> Task[None]:
+    from napari_cellcls.project import versions
+
+    yield Progress(0, 0, "Reading the model of the project")
+    versions.in_use(project)
