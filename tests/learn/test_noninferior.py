@@ -44,7 +44,7 @@ def test_without_any_difference_it_is_the_rule_of_three() -> None:
 def test_three_wins_are_worth_what_five_hundred_ties_are() -> None:
     assert p_value(2, 0, 80, MARGIN) > 0.05 >= p_value(3, 0, 80, MARGIN)
     assert p_value(2, 0, 300, MARGIN) <= 0.05
-    assert p_value(3, 1, 80, MARGIN) > 0.05 >= p_value(6, 1, 80, MARGIN)
+    assert p_value(4, 1, 80, MARGIN) > 0.05 >= p_value(5, 1, 80, MARGIN)
     assert wins_needed(0, 80, MARGIN, 0.05) == 3
     assert wins_needed(0, 80, MARGIN, 0.025) == 4
     assert wins_needed(0, 600, MARGIN, 0.05) == 0
