@@ -264,7 +264,11 @@ def shorten(epochs: int, steps: int) -> None:
 def main() -> None:
     """Make the project, open the window, and print the figures."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--who", type=Path, help="file for what the threads did in every stall")
+    options.add_argument(
+        "--who",
+        type=Path,
+        help="file for what the threads did in every stall (read without a lock: may crash)",
+    )
     options.add_argument(
         "--keep", type=Path, help="folder where project and descriptors stay for the next run"
     )
