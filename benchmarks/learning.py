@@ -166,9 +166,31 @@ def report(kept: Scores) -> None:
 def _table(title: str, columns: Mapping[int, str], curves: Curves) -> None:
     print(f"\n| {title} | {' | '.join(columns.values())} |")
     print(f"|---{'|---' * len(columns)}|")
-    for way, scores in curves.items():
+    for way, scores in sorted(curves.items(), key=lambda one: _place(one[0])):
         cells = [_cell(scores.get(n, scores.get(0, []))) for n in columns]
         print(f"| {way} | {' | '.join(cells)} |")
+    for rival in (way for way in LEARNERS if way in curves and way not in ("quick", "deep")):
+        ahead = [
+            _ahead(curves.get("quick", {}).get(n, []), curves[rival].get(n, [])) for n in columns
+        ]
+        print(f"| quick over {rival} | {' | '.join(ahead)} |")
+
+
+def _place(way: str) -> tuple[bool, int]:
+    """Return where a row stands: the old classes behind the new one, as they were before first."""
+    order = [f"{_OLD} before", *LEARNERS, *learning_added.WAYS]
+    return way.startswith(_OLD), order.index(way.removeprefix(f"{_OLD}, "))
+
+
+def _ahead(ours: list[float], theirs: list[float]) -> str:
+    """Return the mean difference with its 95 % interval: Student's t, the draws are the same."""
+    from scipy.stats import t
+
+    if len(ours) != len(theirs) or len(ours) < 2:
+        return ""
+    gain = np.subtract(ours, theirs)
+    half = t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain))
+    return f"{gain.mean():+.3f} ({gain.mean() - half:+.3f} to {gain.mean() + half:+.3f})"
 
 
 def _cell(scores: list[float]) -> str:

@@ -162,3 +162,29 @@ def test_cells_that_do_not_fit_are_none(
 ) -> None:
     assert released.reference is not None and len(released.reference["general_labels"]) == 32
     assert general_of(replace(released, reference=released.reference | {name: value})) is None
+
+
+def test_measured_numbers_from_elsewhere_are_half_trusted(released: ModelPackage) -> None:
+    told = general_of(released)
+    assert told is not None
+    roster = Roster((CellClass("disk", "Disk", "#111111"), CellClass("square", "Square", "#222222")), (0, 1), ())  # fmt: skip
+    blocks = (16, told.values.shape[1] - 16)
+    before = fitted.before_of(
+        released, {0: 0, 1: 1}, roster, told.values, blocks, multi_label=False, general=told
+    )
+    y, groups = np.eye(2)[told.labels], (np.arange(len(told.labels)) % 8).astype(str)
+    bare = told.values.copy()
+    bare[:, 16:] = 0
+    heads = []
+    for x, old in (
+        (told.values, before),
+        (told.values, replace(before, elsewhere=False)),
+        (bare, replace(before, exemplars=fitted._unmeasured(before.exemplars, blocks), elsewhere=False)),
+    ):  # fmt: skip
+        heads.append(
+            fitted.fit(x, y, np.ones(len(y)), groups, old, blocks, multi_label=False, seed=1)
+        )
+    mean = np.mean([one.logits(told.values) / one.temperature for one in heads[1:]], axis=0)
+    assert heads[0].logits(told.values) == pytest.approx(mean, abs=1e-3)
+    assert not heads[2].kernel[16:].any() and heads[0].kernel[16:].any()
+    assert heads[0].folds == 4 and heads[0].temperature != heads[1].temperature

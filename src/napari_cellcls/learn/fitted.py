@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_cellcls.learn.calibration import fit_temperature
 from napari_cellcls.learn.head import Head, fit_head
 from napari_cellcls.learn.metrics import sigmoid, softmax
 from napari_cellcls.learn.roster import Roster, matrix
@@ -36,6 +37,8 @@ class Before:
         ``(K,)`` bool: classes it knew.
     said : numpy.ndarray or None
         ``(J, K)``, its logits of those that only judge, temperature taken in; None where it has no head.
+    elsewhere : bool
+        Whether its exemplars were measured on images of its own, of another scale perhaps.
     """
 
     kernel: np.ndarray | None
@@ -46,6 +49,7 @@ class Before:
     truth: np.ndarray
     known: np.ndarray
     said: np.ndarray | None = None
+    elsewhere: bool = False
 
 
 def before_of(
@@ -96,7 +100,22 @@ def fit(
     multi_label: bool,
     seed: int,
 ) -> Head:
-    """Fit the head of a new version (errors as in :func:`~napari_cellcls.learn.head.fit_head`)."""
+    """Fit the head of a new version (errors as in :func:`~napari_cellcls.learn.head.fit_head`).
+
+    Measured numbers of exemplars from elsewhere are half trusted: the head is the mean of one with all
+    measured numbers and one without. That is better than either on four shapes of red cells added to ``blood-cells``.
+    """
+    if before.elsewhere:
+        pairs = [(values, before.exemplars)]
+        pairs.append((_unmeasured(values, blocks), _unmeasured(before.exemplars, blocks)))
+        made = [
+            fit(
+                x, targets, weights, groups, replace(before, exemplars=old, elsewhere=False), blocks,
+                multi_label=multi_label, seed=seed,
+            )
+            for x, old in pairs
+        ]  # fmt: skip
+        return _mean_of(made, targets)
     replay, shares = None, None
     if len(before.exemplars):
         replay = before.exemplars, before.targets
@@ -110,6 +129,20 @@ def fit(
         values, targets, weights=weights, groups=groups, replay=replay, replay_weights=shares,
         prior=prior, blocks=blocks, multi_label=multi_label, seed=seed,
     )  # fmt: skip
+
+
+def _unmeasured(x: np.ndarray, blocks: tuple[int, int]) -> np.ndarray:
+    return np.hstack([x[:, : blocks[0]], np.zeros((len(x), blocks[1]), x.dtype)])
+
+
+def _mean_of(heads: list[Head], targets: np.ndarray) -> Head:
+    """Return one head whose logits are the mean of those of others, each as sure as it may be."""
+    kernel, bias, held = (
+        np.mean([part / one.temperature for one, part in zip(heads, parts)], axis=0)
+        for parts in zip(*((one.kernel, one.bias, one.held_out) for one in heads))
+    )
+    temperature = fit_temperature(held, targets.argmax(axis=1)) if heads[0].folds else 1.0
+    return replace(heads[0], kernel=kernel, bias=bias, held_out=held, temperature=temperature)
 
 
 def probabilities_of(logits: np.ndarray, temperature: float, multi_label: bool) -> np.ndarray:
@@ -145,7 +178,7 @@ def _retold(package: ModelPackage, general: General, same: np.ndarray) -> Before
     x, y, judge = general.values[some], y[some], _judging(int(some.sum()))
     said = general.logits[some][judge] @ _first(same) / package.manifest.temperature
     knew = np.asarray(same.any(axis=0))
-    return Before(None, None, x[~judge], y[~judge], x[judge], y[judge], knew, said)
+    return Before(None, None, x[~judge], y[~judge], x[judge], y[judge], knew, said, elsewhere=True)
 
 
 def _exemplars(
