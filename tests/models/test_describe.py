@@ -169,3 +169,4 @@ def test_a_starter_and_a_smear_model_say_what_they_do_not_claim() -> None:
     assert "no accuracy claim on real ones" in describe.caution(starter)[0]
     assert "known-negative slide" in describe.caution(smear)[0]
     assert describe.caution(SimpleNamespace(level="released", cells="whole")) == ()
+    assert describe.caution(SimpleNamespace(level="tuned", cells="smear")) == ()

@@ -123,7 +123,7 @@ def caution(manifest: Manifest) -> tuple[str, ...]:
     """Return what must stand beside every result of a model, in the window, terminal and files."""
     if manifest.level == "starter":
         return ("Starter model: trained on simulated images, no accuracy claim on real ones.",)
-    if manifest.cells == "smear":
+    if manifest.cells == "smear" and manifest.level == "released":
         return ("Error rates are those of the NIH slides: test a known-negative slide first.",)
     return ()
 
