@@ -39,7 +39,7 @@ def test_from_labels_to_a_version_and_back(tmp_path: Path, base: str, capsys) ->
     assert "Better: macro F1 0." in first and "class\tF1 before\tF1 after\theld-out cells" in first
     assert first.rstrip().endswith("smears@0.1.0 is in use now.")
     second, _ = run(capsys, "finetune", folder, "--base", base, "--seed", "7", "--use-anyway")
-    assert "asked 2 times" in second and "would not show a small one" in second
+    assert "asked 2 times" in second and "would not show a small loss" in second
     listed, _ = run(capsys, "models", "history", folder)
     assert listed.startswith(
         "version\tin use\tfrom\tlabels\tmacro F1\tverdict\tsha256\nsmears@0.2.0\t"

@@ -181,6 +181,7 @@ def test_unknown_kinds_and_images_are_refused(tmp_path: Path):
 
 def test_a_second_window_cannot_write(tmp_path: Path):
     project, ids = with_images(tmp_path, "a.tif")
+    assert project.journal.flush(60)
     with project, open_project(project.folder, annotator="ben") as second:
         with pytest.raises(JournalError):
             groups.write(second, {ids["a.tif"]: {"patient": "P1"}}, rule="(?P<patient>P1)")

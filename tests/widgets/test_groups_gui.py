@@ -166,6 +166,7 @@ def test_closing_asks_once(
 
 
 def test_a_second_window_only_reads(project: Project, qtbot: Any) -> None:
+    assert project.journal.flush(60)
     with open_project(project.folder, annotator="ben") as second:
         dialog = opened(second, qtbot)
         index = dialog.model.index(0, FIRST)
