@@ -45,7 +45,7 @@ SEEDS = 20
 PER_CLASS = 4
 """Cells labeled of each class in a photograph, where it has so many."""
 EARLY, LATE = 8, 120
-FEW, SOME = (4, (60, 120, 180)), (70, (190, 300))
+FEW, SOME = (4, (60, 120)), (70, (159,))
 """Photographs labeled at first, and in all: BCCD, Chula RBC-12."""
 MISTAKEN = 0.9
 """Share of the photographs in which white cells and platelets are mixed up."""
