@@ -97,6 +97,23 @@ def test_nothing_is_replayed_where_a_class_is_new_to_the_base(
     assert set(watching.data.groups[48:].tolist()) == set(groups[:2])
 
 
+def test_a_class_that_would_be_forgotten_is_told_before_the_training(
+    project: Project, base: ModelPackage
+) -> None:
+    journal = project.journal
+    cells = sorted(journal.state.cells)
+    gamma = journal.add_class("Gamma")
+    for number, cell in enumerate(cells):
+        journal.label(cell, gamma if number % 2 else "alpha")
+    with pytest.raises(DataError, match="would forget Beta") as caught:
+        finish(deep.begin(project, base))
+    assert caught.value.code == "DEEP-FORGETS" and "fine-tune quickly" in caught.value.remedy
+    assert deep.unfinished(project) is None
+    for cell in cells[::3]:
+        journal.label(cell, "beta")
+    assert finish(deep.begin(project, base)).is_dir()
+
+
 def test_a_label_counts_as_far_as_it_is_sure() -> None:
     targets = np.array([[1, 0, np.nan], [0, 1, 1]], np.float32)
     answer = np.array([[0.6, 0.4, np.nan], [0.6, 0.4, np.nan]], np.float32)

@@ -111,7 +111,7 @@ def finetune_deep(
     Raises
     ------
     DataError
-        ``LEARN-FEW``, ``RECIPE-VALUE``, and what the training refuses.
+        ``LEARN-FEW``, ``DEEP-FORGETS``, ``RECIPE-VALUE``, and what the training refuses.
     TaskError
         When the training fails or is killed; the model in use stays, and :func:`go_on` continues.
     ProjectError

@@ -76,7 +76,7 @@ def begin(
     Raises
     ------
     DataError
-        ``LEARN-FEW``, ``RECIPE-VALUE``.
+        ``LEARN-FEW``, ``DEEP-FORGETS``, ``RECIPE-VALUE``.
     OSError
         When the folder cannot be written.
     """
@@ -163,6 +163,7 @@ def _begin(
     known = same_classes(base, labels, state)
     who = roster(labels, np.flatnonzero(~held), known, base.manifest.title)
     _enough(labels, who)
+    _can_keep(labels, ~held, who, set(known.values()), base.manifest.title)
     seed = int(changes.get("seed") or seed)
     back = {column: k for k, column in known.items()}
     lesson = yield from make_lesson(
@@ -255,3 +256,26 @@ def _enough(labels: Labels, who: Roster) -> None:
         why=f"labeled cells per class: {counts or 'none'}. {' '.join(who.notes)}".strip(),
         remedy="Label some cells of each of two classes, in several images.",
     )
+
+
+def _can_keep(labels: Labels, learned: np.ndarray, who: Roster, old: set[int], base: str) -> None:
+    """Refuse what would surely forget: a class is new, so nothing is replayed, and old ones have no labels.
+
+    ``blood-cells`` with a class of red cells added called nearly every red cell so (``benchmarks/learning.py``).
+    """
+    if old.issuperset(who.columns):
+        return
+    quiet = [
+        name
+        for name, column in zip(who.names, who.columns)
+        if column in old and not (labels.targets[learned, column] == 1).any()
+    ]
+    if quiet:
+        named = ", ".join(quiet)
+        raise DataError(
+            f"Training the whole network would forget {named}.",
+            code="DEEP-FORGETS",
+            why=f"The project has a class that {base} does not know, so that its answers for unlabeled cells cannot be "
+            f"learned again, and nobody has labeled cells as {named}.",
+            remedy="Label some 20 cells of each in several images, or fine-tune quickly, which keeps what is known.",
+        )
