@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_cellcls.vocabulary import Progress
+from napari_cellcls.widgets.pace import Pace
 from napari_cellcls.widgets.panels.look import GAP, caption
 
 
@@ -58,6 +59,7 @@ class RunPanel(QWidget):
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
         self._why_not, self._stage, self._since = "", "", 0.0
+        self._pace = Pace(self._show_step, self)
         self.set_idle()
 
     def set_ready(self, why_not: str) -> None:
@@ -74,22 +76,30 @@ class RunPanel(QWidget):
         self.classify_button.setToolTip("Wait for the run to end, or cancel it first.")
         self.cancel_button.setEnabled(True)
         self.cancel_button.setToolTip("Stop now (Alt+N)")
-        self.bar.setRange(0, 0)
+        self._pace.forget()
+        self.bar.setRange(0, 1)
+        self.bar.setValue(0)
         self.bar.setVisible(True)
         self.status.setText(title)
         self.status.show()
 
     def show_progress(self, step: Progress) -> None:
-        """Move the bar; the time left is told from the pace of the present stage."""
+        """Move the bar, some times a second; the time left is told from the pace of the present stage."""
+        if not self.cancel_button.isEnabled():
+            return  # it came after the end
         if step.message != self._stage:
             self._stage, self._since = step.message, time.monotonic()
-        self.bar.setRange(0, max(step.total, 0))
+        self._pace.offer(step)
+
+    def _show_step(self, step: Progress) -> None:
+        self.bar.setRange(0, max(step.total, 1))
         self.bar.setValue(min(step.done, step.total))
         left = time_left(step.done, step.total, time.monotonic() - self._since)
         self.status.setText(" · ".join(part for part in (step.message, left) if part))
 
     def set_idle(self, text: str = "") -> None:
         """Show that nothing runs, and how the last run ended."""
+        self._pace.forget()
         self.cancel_button.setEnabled(False)
         self.cancel_button.setToolTip("Nothing is running.")
         self.bar.setVisible(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -16,12 +16,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cellcls.vocabulary import Progress
+from napari_cellcls.widgets.pace import Pace
 from napari_cellcls.widgets.panels.look import GAP, caption
 from napari_cellcls.widgets.panels.run import time_left
 from napari_cellcls.widgets.tune.chart import Curve
 from napari_cellcls.widgets.tune.words import DEEP, QUICK
-
-_EVERY_MS = 250
 
 
 class TuneRunPanel(QWidget):
@@ -55,18 +54,13 @@ class TuneRunPanel(QWidget):
         self.cancel_button = QPushButton("Ca&ncel", self)
         self.start_button.clicked.connect(self.start_asked)
         self.cancel_button.clicked.connect(self.cancel_asked)
-        # Never in motion by itself: with OpenGL in the window every frame of a small bar costs one of the whole.
         self.bar = QProgressBar(self)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.status, self.curve = caption("", self), Curve(self)
         self._lay_out()
         self._why_not, self._begun, self._first = "", 0.0, 0
-        self._step: Progress | None = None
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_EVERY_MS)
-        self._soon.timeout.connect(self._show_step)
+        self._pace = Pace(self._show_step, self)
         self._on_way()
         self.set_idle()
 
@@ -84,7 +78,8 @@ class TuneRunPanel(QWidget):
 
     def set_running(self, text: str) -> None:
         """Show that something runs."""
-        self._begun, self._first, self._step = 0.0, 0, None
+        self._begun, self._first = 0.0, 0
+        self._pace.forget()
         self.start_button.setEnabled(False)
         self.start_button.setToolTip("Wait for the run to end, or cancel it first.")
         self.cancel_button.setEnabled(True)
@@ -98,17 +93,13 @@ class TuneRunPanel(QWidget):
 
     def show_progress(self, step: Progress) -> None:
         """Move the bar and tell the time left, by the pace since the first counted step; some times a second."""
+        if not self.cancel_button.isEnabled():
+            return  # it came after the end
         if not self._begun and step.total > 0:
             self._begun, self._first = time.monotonic(), step.done
-        self._step = step
-        if not self._soon.isActive():
-            self._show_step()
+        self._pace.offer(step)
 
-    def _show_step(self) -> None:
-        step, self._step = self._step, None
-        if step is None or not self.cancel_button.isEnabled():
-            return
-        self._soon.start()
+    def _show_step(self, step: Progress) -> None:
         now = time.monotonic()
         self.bar.setRange(0, max(step.total, 1))
         self.bar.setValue(min(step.done, step.total))
@@ -120,6 +111,7 @@ class TuneRunPanel(QWidget):
 
     def set_idle(self, text: str = "") -> None:
         """Show that nothing runs, and how the last run ended."""
+        self._pace.forget()
         self.cancel_button.setEnabled(False)
         self.cancel_button.setToolTip("Nothing is running.")
         self.bar.hide()
