@@ -43,10 +43,10 @@ from napari_cellcls.review.state import ClassState  # noqa: E402
 
 SEEDS = 20
 PER_CLASS = 4
-"""Cells labeled of each class in a photograph, where it has so many."""
+"""Cells labeled of each class in a photograph, where it has so many and nothing else is said."""
 EARLY, LATE = 8, 120
-FEW, SOME = (4, (60, 120)), (70, (159,))
-"""Photographs labeled at first, and in all: BCCD, Chula RBC-12."""
+FEW, SOME = (4, ((60, 4), (120, 4))), (70, ((159, 4), (159, 8)))
+"""Photographs labeled at first; photographs in all and cells of each class in one: BCCD, Chula RBC-12."""
 MISTAKEN = 0.9
 """Share of the photographs in which white cells and platelets are mixed up."""
 GAIN = 0.03
@@ -78,14 +78,14 @@ class Annotator:
         self.test = np.isin(table.photographs, photographs[: len(photographs) // 3])
         self.pool = photographs[len(photographs) // 3 :]
 
-    def label(self, photographs: int, first: int = 0) -> np.ndarray:
+    def label(self, photographs: int, per_class: int = PER_CLASS) -> np.ndarray:
         """Return rows that are labeled in so many photographs: some cells of every class."""
         rows = []
         rng = np.random.default_rng(self.seed)
-        for name in self.pool[first : first + photographs]:
+        for name in self.pool[:photographs]:
             inside = rng.permutation(np.flatnonzero(self.table.photographs == name))
             for k in range(len(self.names)):
-                rows.append(inside[self.table.labels[inside] == k][:PER_CLASS])
+                rows.append(inside[self.table.labels[inside] == k][:per_class])
         return np.concatenate(rows)
 
     def finetune(
@@ -157,14 +157,16 @@ def shuffled(table: Table, base: ModelPackage) -> None:
     )
 
 
-def honest(title: str, table: Table, base: ModelPackage, some: int, many: int) -> None:
+def honest(
+    title: str, table: Table, base: ModelPackage, some: int, many: int, per_class: int
+) -> None:
     """Print how many honest models were promoted where the true gain is worth it."""
     promoted, gains = 0, []
     for seed in range(400):
         if len(gains) == SEEDS:
             break
         one = Annotator(table, base, seed)
-        early, late = one.label(some), one.label(many)
+        early, late = one.label(some, per_class), one.label(many, per_class)
         _, model = one.finetune(early, table.labels[early], None)
         verdict, new = one.finetune(late, table.labels[late], model)
         gain = one.worth(new) - one.worth(model)
@@ -175,7 +177,7 @@ def honest(title: str, table: Table, base: ModelPackage, some: int, many: int) -
         told = verdict.text().splitlines()[0]
         print(f"    seed {seed}: true gain {100 * gain:+.1f} points; {told}", flush=True)
     print(
-        f"Honest labels, {title}, {many} photographs: {promoted} of {len(gains)} promoted where the true gain was 3 points or more "
+        f"Honest labels, {title}, {many} photographs, up to {per_class} cells of each class: {promoted} of {len(gains)} promoted where the true gain was 3 points or more "
         f"(median {100 * np.median(gains):.1f}, {100 * min(gains):.1f} to {100 * max(gains):.1f})",
         flush=True,
     )
@@ -224,8 +226,8 @@ def main() -> None:
     forgetting(bccd, base)
     chula = described(shapes(options.data / "chula_rbc12"))
     for title, table, (some, all_of) in (("BCCD", bccd, FEW), ("Chula", chula, SOME)):
-        for many in all_of:
-            honest(title, table, base, some, many)
+        for many, per_class in all_of:
+            honest(title, table, base, some, many, per_class)
 
 
 if __name__ == "__main__":
