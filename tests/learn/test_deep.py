@@ -151,7 +151,8 @@ def test_the_recipe_follows_the_base(base: ModelPackage) -> None:
     named = parse_recipe(deep_recipe(base, ["One", "Beta"], {"One": "Alpha"}, color, **told))
     assert len(named.phases) == 1
     new = parse_recipe(deep_recipe(base, ["Alpha", "Beta", "New"], {}, color, **told))
-    assert [p.frozen for p in new.phases] == [True, False]
+    assert made.start.head == "kept" and new.start.head == "fitted"
+    assert len(new.phases) == 1 and new.phases[0].keep_statistics and not new.phases[0].frozen
     for name in (
         "malaria-thin-smear",
         "hpa-localization",
@@ -183,7 +184,7 @@ def test_the_planes_of_a_network_follow_the_images(base: ModelPackage, tmp_path:
     job = recipe.job()
     assert (job.each, job.input_shape, job.embedding_size) == (3, (24, 24, 3), 24)
     assert recipe.augmentation.flips and not recipe.augmentation.hue  # three planes, and no color
-    assert recipe.inputs == roles and len(recipe.phases) == 2
+    assert recipe.inputs == roles and recipe.start.head == "fitted"
 
 
 def test_a_fifth_of_the_groups_validates() -> None:

@@ -17,7 +17,7 @@ from napari_cellcls.learn.datasets import CellSet
 from napari_cellcls.learn.datasets.cut import write_cut
 from napari_cellcls.learn.recipe import Recipe, parse_recipe
 from napari_cellcls.learn.start import open_start, start_of
-from napari_cellcls.models.package import ModelPackage, write_package
+from napari_cellcls.models.package import ModelPackage, read_package, write_package
 from napari_cellcls.vocabulary import DataError
 from tests.learn.jobs import blobs
 from tests.models import make
@@ -81,27 +81,47 @@ def cut_cells(folder: Path, classes: tuple[str, ...]) -> CellSet:
     return made
 
 
-@pytest.mark.tensorflow
-def test_a_run_goes_on_from_the_package(package: ModelPackage, tmp_path: Path) -> None:
+def run_of(folder: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Train in this process; return the last event and all notes."""
     from napari_cellcls.learn import runs
-    from napari_cellcls.models.package import read_package
 
-    cut_cells(tmp_path / "data", ("Alpha", "Beta"))
-    path = tmp_path / "recipe.yaml"
-    path.write_text(yaml.safe_dump(recipe_for(package, ("Alpha", "Beta"))))
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(content))
     stream = io.StringIO()
     options = argparse.Namespace(
-        recipe=str(path), data=tmp_path / "data", out=tmp_path / "run", fold=None, resume=False,
+        recipe=str(path), data=folder / "data", out=folder / "run", fold=None, resume=False,
         set=None, micro_batch=None, teacher=None,
     )  # fmt: skip
     assert runs.train_command(options, stream) == 0, stream.getvalue()
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
-    notes = [note for event in events for note in event.get("notes", ())]
+    return events[-1], [note for event in events for note in event.get("notes", ())]
+
+
+@pytest.mark.tensorflow
+def test_a_run_goes_on_from_the_package(package: ModelPackage, tmp_path: Path) -> None:
+    cut_cells(tmp_path / "data", ("Alpha", "Beta"))
+    done, notes = run_of(tmp_path, recipe_for(package, ("Alpha", "Beta")))
     assert "Starts from small@1.0.0." in notes
-    assert events[-1]["metrics"]["n"] == 10
-    made = read_package(events[-1]["model"])
+    assert done["metrics"]["n"] == 10
+    made = read_package(done["model"])
     # With next to no learning rate the network stays what it was, its statistics aside.
     for name, weight in package.weights.items():
         if "moving" not in name:
             assert np.allclose(made.weights[name], weight, atol=1e-5), name
     assert np.allclose(made.head[0], package.head[0] / 2, atol=1e-5)
+
+
+@pytest.mark.tensorflow
+def test_the_head_can_be_fitted_before_the_network_learns(
+    package: ModelPackage, tmp_path: Path
+) -> None:
+    cut_cells(tmp_path / "data", ("Alpha", "New"))
+    content = recipe_for(package, ("Alpha", "New"))
+    content["start"]["head"] = "fitted"
+    content["phases"][0]["keep_statistics"] = True
+    done, notes = run_of(tmp_path, content)
+    assert "The head is fitted on 40 cells before the network learns." in notes
+    made = read_package(done["model"])
+    for name, weight in package.weights.items():
+        assert np.allclose(made.weights[name], weight, atol=1e-5), name
+    assert made.head[0][:, 1].any() and done["metrics"]["accuracy"] >= 0.8

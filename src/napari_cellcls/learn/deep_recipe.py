@@ -19,7 +19,7 @@ START = "base.cellpkg"
 _BATCH = 32
 _FEWEST_STEPS = 8
 _EPOCHS, _EPOCHS_BLIND = 24, 10
-_HEAD_RATE, _RATE = 3e-3, 3e-4
+_RATE = 1e-4
 
 
 def deep_recipe(
@@ -36,7 +36,7 @@ def deep_recipe(
 ) -> dict[str, Any]:
     """Return the content of ``recipe.yaml``, to be laid beside the package as :data:`START`.
 
-    A new head learns first with the network as it is; then all learn, slowly at the beginning. With a validation
+    Where classes are new, the head is fitted first; then all learn, slowly at the beginning. With a validation
     side the best epoch is kept and the training ends when no better one comes.
 
     Parameters
@@ -58,25 +58,25 @@ def deep_recipe(
     """
     manifest = base.manifest
     steps = max(_FEWEST_STEPS, cells // _BATCH)
-    rest = {"steps_per_epoch": steps}
-    warm = [{"epochs": 3, "learning_rate": _HEAD_RATE, "frozen": True, **rest}]
+    start: dict[str, Any] = {"package": START, "sha256": base.sha256, "named": dict(named)}
+    if set(classes) - set(_known(manifest, named)):
+        start["head"] = "fitted"
     found: dict[str, Any] = {
         "name": re.sub(r"[^a-z0-9_-]+", "-", f"{manifest.name}-tuned".lower())[:64],
         "title": title[:200],
         "description": f"Fine-tuned from {manifest.label} on the labels of a project.",
         "data": "project",
         "architecture": {"id": manifest.architecture.id, "params": dict(manifest.architecture.params)},
-        "start": {"package": START, "sha256": base.sha256, "named": dict(named)},
+        "start": start,
         "classes": list(classes),
         "input": {"size": manifest.crop.size, **channels_of(manifest, inputs)},
         "crop": {key: value for key, value in asdict(manifest.crop).items() if key != "size"},
         "normalization": asdict(manifest.normalization),
         "augmentation": _augmentation(manifest, inputs),
         "phases": [
-            *(warm if set(classes) - set(_known(manifest, named)) else []),
             {
                 "epochs": _EPOCHS if validated else _EPOCHS_BLIND, "learning_rate": _RATE,
-                "schedule": "cosine", "warmup_epochs": 1, **rest,
+                "schedule": "cosine", "warmup_epochs": 1, "steps_per_epoch": steps, "keep_statistics": True,
             },
         ],
         "batch_size": _BATCH,
@@ -92,7 +92,7 @@ def deep_recipe(
         "data_terms": manifest.data_terms,
     }  # fmt: skip
     if validated:
-        found["early_stopping"] = {"monitor": "val_loss", "patience": 6}
+        found["early_stopping"] = {"monitor": "val_loss", "patience": 12}
         found["checkpoint"] = {"monitor": "val_loss"}
     return found
 

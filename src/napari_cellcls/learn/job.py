@@ -41,6 +41,9 @@ class Phase:
         ``decay`` divides by ``1 + step * learning_rate / epochs``, as Keras' former ``decay`` did.
     warmup_epochs : float
         Linear rise to ``learning_rate``.
+    keep_statistics : bool
+        Whether batch normalization uses the statistics it came with, and neither learns nor updates, while all else
+        learns: those of some hundred changed crops are worse.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
@@ -51,6 +54,7 @@ class Phase:
     steps_per_epoch: Annotated[int, Field(ge=1)] | None = None
     schedule: Literal["constant", "cosine", "decay"] = "constant"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    keep_statistics: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from napari_cellcls.learn.classifier import (
 from napari_cellcls.learn.features import Seen
 from napari_cellcls.learn.job import Fitted, Job, Phase, fingerprint
 from napari_cellcls.learn.losses import better, counted_scores, scores_of
+from napari_cellcls.learn.probe import set_fitted_head
 from napari_cellcls.learn.start import Start, begin
 from napari_cellcls.learn.steps import Optimizing, learning_rate, reseed, shorten_statistics
 from napari_cellcls.vocabulary import DataError
@@ -73,6 +74,14 @@ class Loop:
         keras.utils.set_random_seed(self.spec.seed)
         self.backbone, self.model = build_classifier(job)
         self.notes = [begin(self.backbone, self.model, job, start)]
+        if start is not None and start.groups is not None:
+            judged = np.where(np.isnan(self.taught), np.nan, self.targets)
+            self.notes.append(
+                set_fitted_head(
+                    self.model, images, judged, rows, start.groups, before=start.head,
+                    multi_label=job.multi_label, seed=self.spec.seed,
+                )
+            )  # fmt: skip
         total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
         shorten_statistics(self.model, total)
         self.bank, self.feature_folder = bank, feature_folder

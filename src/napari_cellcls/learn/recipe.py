@@ -114,12 +114,14 @@ class Simulation(_Part):
 class StartRule(_Part):
     """The model package that the network starts from: a file beside the recipe, and its SHA-256.
 
-    ``named`` says of classes what the package calls them, where that is another name.
+    ``named`` says of classes what the package calls them, where that is another name. With ``head: fitted`` the head is fitted
+    on the training side before the network learns, near the one of the package.
     """
 
     package: Annotated[str, Field(min_length=1, max_length=400)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     named: dict[str, str] = {}
+    head: Literal["kept", "fitted"] = "kept"
 
 
 class Published(_Part):

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -108,6 +108,8 @@ def _train(options: argparse.Namespace, say: Say, stopped: Callable[[], bool]) -
     _check_folder(folder, options.resume)
     start = open_start(recipe, path.parent, job) if recipe.start is not None else None
     data = finish(open_cells(recipe, options.data), show)
+    if start is not None and recipe.start is not None and recipe.start.head == "fitted":
+        start = replace(start, groups=data.groups)
     groups = len(np.unique(data.groups))
     say(event="data", counts=data.counts, groups=groups, notes=list(data.notes))
     split = finish(split_of(recipe, data, options.fold), show)

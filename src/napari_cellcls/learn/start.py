@@ -27,11 +27,14 @@ class Start:
         Backbone tensors named as in a package.
     head : tuple of numpy.ndarray or None
         Kernel ``(E, K)`` and bias ``(K,)`` for the classes of the job; None where the package has no head.
+    groups : numpy.ndarray or None
+        ``(N,)`` str, group of each cell of the data, where a head is to be fitted before the network learns.
     """
 
     label: str
     weights: dict[str, np.ndarray] = field(repr=False)
     head: tuple[np.ndarray, np.ndarray] | None = field(repr=False)
+    groups: np.ndarray | None = field(default=None, repr=False)
 
 
 def start_of(package: ModelPackage, classes: Sequence[str]) -> Start:

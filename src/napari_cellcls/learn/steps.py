@@ -82,6 +82,8 @@ class Optimizing:
         # A frozen batch normalization neither learns nor updates its statistics, and uses those it
         # has: Keras does so for layers that are not trainable.
         networks.freeze(backbone, job.architecture, job.params, phase.frozen)
+        if phase.keep_statistics:
+            _keep_statistics(model)
         model.compile(
             optimizer=_optimizer(job, phase, self.parts), loss=make_loss(job), metrics=[make_counts(job)]
         )  # fmt: skip
@@ -159,6 +161,14 @@ def shorten_statistics(model: Any, steps: int) -> None:
             layer.momentum = float(np.clip(1 - 20 / steps, 0.5, 0.99))
         elif hasattr(layer, "layers"):
             shorten_statistics(layer, steps)
+
+
+def _keep_statistics(model: Any) -> None:
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.trainable = False
+        elif hasattr(layer, "layers"):
+            _keep_statistics(layer)
 
 
 def _optimizer(job: Job, phase: Phase, parts: int) -> Any:
