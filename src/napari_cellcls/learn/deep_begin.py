@@ -261,7 +261,7 @@ def _enough(labels: Labels, who: Roster) -> None:
 def _can_keep(labels: Labels, learned: np.ndarray, who: Roster, old: set[int], base: str) -> None:
     """Refuse what would surely forget: a class is new, so nothing is replayed, and old ones have no labels.
 
-    ``blood-cells`` with a class of red cells added called nearly every red cell so (``benchmarks/learning.py``).
+    ``blood-cells`` with a class of red cells added keeps a third of its macro F1 so (``benchmarks/learning.py``).
     """
     if old.issuperset(who.columns):
         return
@@ -276,6 +276,6 @@ def _can_keep(labels: Labels, learned: np.ndarray, who: Roster, old: set[int], b
             f"Training the whole network would forget {named}.",
             code="DEEP-FORGETS",
             why=f"The project has a class that {base} does not know, so that its answers for unlabeled cells cannot be "
-            f"learned again, and nobody has labeled cells as {named}.",
+            f"learned again, and among the labels to learn from there is none of {named}.",
             remedy="Label some 20 cells of each in several images, or fine-tune quickly, which keeps what is known.",
         )
