@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +40,6 @@ from tests.learn import glows, smears
 from tests.learn.untouched import models_of, with_version
 
 SHORT = {"phases": [{"epochs": 2, "learning_rate": 0.003, "steps_per_epoch": 4}]}
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made, _ = smears.project_of(tmp_path / "work")
-    with made:
-        yield made
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> ModelPackage:
-    return smears.base_model(tmp_path / "base.cellpkg")
 
 
 def lesson_of(

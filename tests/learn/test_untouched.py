@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -30,18 +28,6 @@ def full(source, target):
 files._replace = full
 raise SystemExit(runs.main(sys.argv[1:]))
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made, _ = smears.project_of(tmp_path / "work")
-    with made:
-        yield made
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> ModelPackage:
-    return smears.base_model(tmp_path / "base.cellpkg")
 
 
 def test_quick_on_a_full_disk(
