@@ -72,7 +72,7 @@ def deep(table: Table, rows: np.ndarray, test: np.ndarray, seed: int) -> np.ndar
     names = [f"class {k}" for k in range(int(table.labels.max()) + 1)]
     with tempfile.TemporaryDirectory() as folder:
         answer = trained(table, rows, names, registry.load("blank"), seed, Path(folder, "deep"))
-        return answer(table.crops[test]).argmax(axis=1)
+        return answer(test).argmax(axis=1)
 
 
 def _one_thread() -> None:

@@ -119,7 +119,7 @@ def deep(task: Task, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
     base = registry.load("blood-cells")
     with tempfile.TemporaryDirectory() as folder:
         answer = trained(task.own, rows, _NAMES, base, int(rows[0]), Path(folder, "deep"))
-        return answer(task.own.crops[test]).argmax(axis=1)
+        return answer(test).argmax(axis=1)
 
 
 def _fitted(

@@ -1,7 +1,7 @@
 """The whole network trained on labeled crops, as ``cellcls finetune --deep`` does it, without a project around it.
 
-The same recipe, the same child process, the same choice of what validates; only nothing is held out for a
-verdict, as the benchmark holds out its own photographs.
+The same recipe, the same child process, the same choice of what validates, the same head fitted on what the trained
+network sees and what is measured; only nothing is held out for a verdict, as the benchmark holds out its own photographs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from benchmarks.described_cells import Table
 
 from napari_cellcls.learn import deep, deep_begin, deep_recipe
 from napari_cellcls.learn.datasets.cellset import CellSet
+from napari_cellcls.learn.head import fit_head
 from napari_cellcls.learn.runs import PACKAGE
 from napari_cellcls.models import runtime
 from napari_cellcls.models.package import ModelPackage, read_package
@@ -31,7 +32,7 @@ def trained(
     seed: int,
     folder: Path,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Train in a child and return what answers crops ``(n, Y, X, 3)`` uint8 with logits ``(n, K)``.
+    """Train in a child and return what answers rows of the table with logits ``(n, K)``.
 
     Parameters
     ----------
@@ -69,15 +70,32 @@ def trained(
     finish(deep.train(folder))
     package = read_package(folder / deep.OUT / PACKAGE)
 
-    def answer(crops: np.ndarray) -> np.ndarray:
-        assert package.head is not None
-        kernel, bias = package.head
-        logits = np.full((len(crops), len(classes)), -np.inf)
+    def seen(which: np.ndarray) -> np.ndarray:
+        parts = []
         with runtime.open_engine(package) as engine:
-            for start in range(0, len(crops), _BATCH):
-                part = slice(start, start + _BATCH)
-                seen = engine.embed(crops[part].astype(np.float32) / 255)
-                logits[part, kept] = seen @ kernel + bias
+            for start in range(0, len(which), _BATCH):
+                crops = table.crops[which[start : start + _BATCH]]
+                parts.append(engine.embed(crops.astype(np.float32) / 255))
+        return np.concatenate(parts)
+
+    def described(which: np.ndarray) -> np.ndarray:
+        return np.hstack([seen(which), table.values[which, table.blocks[0] :]])
+
+    assert package.head is not None
+    kernel, bias = package.head
+    if base.head is None:
+        blocks = (len(kernel), table.blocks[1])
+        targets = np.eye(len(kept))[labels]
+        head = fit_head(
+            described(rows), targets, groups=table.photographs[rows], blocks=blocks, multi_label=False, seed=seed
+        )  # fmt: skip
+
+    def answer(which: np.ndarray) -> np.ndarray:
+        logits = np.full((len(which), len(classes)), -np.inf)
+        if base.head is None:
+            logits[:, kept] = head.logits(described(which))
+        else:
+            logits[:, kept] = seen(which) @ kernel + bias
         return logits
 
     return answer
