@@ -74,27 +74,31 @@ class Loop:
         keras.utils.set_random_seed(self.spec.seed)
         self.backbone, self.model = build_classifier(job)
         self.notes = [begin(self.backbone, self.model, job, start)]
-        if start is not None and start.groups is not None:
-            judged = np.where(np.isnan(self.taught), np.nan, self.targets)
-            self.notes.append(
-                set_fitted_head(
-                    self.model, images, judged, rows, start.groups, before=start.head,
-                    multi_label=job.multi_label, seed=self.spec.seed,
-                )
-            )  # fmt: skip
         total = sum(p.epochs * self._steps(p) for p in self.spec.phases)
         shorten_statistics(self.model, total)
         self.bank, self.feature_folder = bank, feature_folder
         # A GPU gathers its batches itself; a processor reads them from the memory-mapped file.
         on_gpu = bank is None and images.nbytes <= _ON_DEVICE and accelerators()
         self.device_images = to_device(images) if on_gpu else None
-        self.average = [_copy(w.value) for w in self.model.weights] if self.spec.average else None
+        self.average: list[Any] | None = None
         self._begin_epoch()
         mark = fingerprint(images, labels if soft is None else soft, job, rows, self.val)
         self.checkpoints = Checkpoints(out / "checkpoints", mark) if out else None
         self.saved = time.monotonic()
         if not (self.checkpoints and resume and self._restore()):
-            self._begin_phase()
+            self._begin_anew(start, rows)
+
+    def _begin_anew(self, start: Start | None, rows: np.ndarray) -> None:
+        if start is not None and start.groups is not None:
+            judged = np.where(np.isnan(self.taught), np.nan, self.targets)
+            said = set_fitted_head(
+                self.model, self.images, judged, rows, start.groups, before=start.head,
+                multi_label=self.job.multi_label, seed=self.spec.seed,
+            )  # fmt: skip
+            self.notes.append(said)
+        if self.spec.average:
+            self.average = [_copy(w.value) for w in self.model.weights]
+        self._begin_phase()
 
     @property
     def phase(self) -> Phase:
@@ -296,7 +300,7 @@ class Loop:
             setattr(self, name, value)
         self.seconds, self.counts = seconds, found.groups["epoch"]["counts"]
         _assign(self.model.variables, found.groups["model"])
-        if self.average is not None:
+        if self.spec.average:
             stored = found.groups["average"]
             self.average = [ops.convert_to_tensor(stored[key]) for key in sorted(stored)]
         if found.best is not None:
