@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,12 @@ def answers(
     p[np.arange(n), said] = 0.9
     names = np.array([f"image{k}" for k in np.random.default_rng(base + 1).integers(0, groups, n)])
     return scored(p, one_hot(labels, 3), names)
+
+
+def beside(right: float, seed: int) -> Scored:
+    """Return answers to cells of other images."""
+    found = answers(right, 900, seed, base=50)
+    return replace(found, groups=np.char.add("other ", found.groups))
 
 
 def test_a_clear_gain_is_better() -> None:
@@ -143,6 +151,61 @@ def test_dishonest_confidence_is_not_promoted() -> None:
     timid = Scored(sure, after.said, after.truth, after.groups)
     found = judge_change(before, timid, CLASSES)
     assert found.word == "better" and not found.promote and "less honest" in found.text()
+
+
+def as_sure_as(sure: float, wrong: int, cells: int = 80) -> Scored:
+    """Return answers that are all as sure, of which some are wrong, spread over twenty images."""
+    labels = np.arange(cells) % 3
+    mistaken = np.zeros(cells, bool)
+    mistaken[np.linspace(0, cells - 1, wrong).astype(int)] = True
+    said = one_hot(np.where(mistaken, (labels + 1) % 3, labels), 3)
+    p = np.where(said, sure, (1 - sure) / 2)
+    return scored(p, one_hot(labels, 3), np.array([f"image{k // 4}" for k in range(cells)]))
+
+
+def test_a_calibration_error_that_chance_explains_is_a_remark() -> None:
+    """Of 80 cells said with 90 %, 11 are wrong: some more than 8, as happens."""
+    before, after = as_sure_as(0.6, 32), as_sure_as(0.9, 11)
+    found = judge_change(before, after, CLASSES)
+    assert (found.word, found.promote) == ("better", True)
+    told = "Perhaps its confidence is less honest, within what chance explains: calibration error"
+    assert f"{told} +0.03" in found.text()
+    found = judge_change(before, as_sure_as(0.97, 11), CLASSES)
+    assert (found.word, found.promote) == ("better", False)
+    assert "Its confidence is less honest: calibration error +0.10" in found.text()
+
+
+def test_cells_learned_from_may_show_a_gain_that_those_held_out_do_not() -> None:
+    held = answers(0.80, 120, 1), answers(0.84, 120, 2)
+    more = beside(0.80, 3), beside(0.90, 4)
+    alone, found = (judge_change(*held, CLASSES, more=m) for m in (None, more))
+    assert (alone.word, alone.promote) == ("not enough data to tell", False)
+    assert (found.word, found.promote, found.cells) == ("better", True, 120)
+    # What is shown first stays that of cells nobody learned from.
+    assert (found.before, found.after, found.difference) == (
+        alone.before,
+        alone.after,
+        alone.difference,
+    )
+    assert "Together with 900 cells of 40 other groups" in found.reasons[0]
+
+
+def test_cells_learned_from_never_outvote_those_held_out() -> None:
+    more = beside(0.5, 3), beside(0.99, 4)
+    held = answers(0.84, 120, 2), answers(0.80, 120, 1)
+    found = judge_change(*held, CLASSES, more=more)
+    assert found.after < found.before and found.word == "not enough data to tell"
+    assert not found.promote and "No gain shows" in found.text()
+    found = judge_change(answers(0.9, 900, 1), answers(0.8, 900, 2), CLASSES, more=more)
+    assert (found.word, found.promote) == ("worse", False)
+    few = judge_change(answers(0.8, 12, 1), answers(0.99, 12, 2), CLASSES, more=more)
+    assert not few.promote and "Only 12 held-out cells" in few.text()
+
+
+def test_cells_learned_from_prove_no_gain_where_there_is_none() -> None:
+    held = answers(0.80, 120, 1), answers(0.84, 120, 2)
+    found = judge_change(*held, CLASSES, more=(beside(0.8, 3), beside(0.78, 4)))
+    assert (found.word, found.promote) == ("not enough data to tell", False)
 
 
 @pytest.mark.parametrize("attempts", [2, 10])

@@ -215,7 +215,7 @@ def prove(
     held = traces(labels, found.rows[plan.held]) if plan.held.any() else ()
     asked = versions.asked(versions.history(project).attempts, trial, held) if held else 1
     judged = judge(
-        quick.court(plan, fit, labels, found, rival), plan.roster, fit.head, fit.before, rival,
+        quick.court(plan, fit, labels, found, rival, base), plan.roster, fit.head, fit.before, rival,
         multi_label=project.description.multi_label, thresholds=fit.thresholds, attempts=asked,
         seed=seed,
     )  # fmt: skip

@@ -3,7 +3,8 @@
 The same cells are answered by both; whole groups are drawn for the interval of the difference, and where hardly any
 answers differ an exact test says whether that could hide a loss. A model that cannot be told from the old one
 does not replace it, and one that forgets an old class is for this project only. The more often the
-same labels are asked, the more a difference must show.
+same labels are asked, the more a difference must show. A gain that held-out cells alone cannot show may be proven together
+with cells of groups that only the new model learned from, answered in cross-validation.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from napari_cellcls.learn import difference, guessing, metrics, noninferior
+from napari_cellcls.learn import difference, guessing, honesty, metrics, noninferior
 from napari_cellcls.learn.metrics import Scored
+from napari_cellcls.learn.pooled import Pair, pooled
 
 Word = Literal["better", "no worse", "worse", "not enough data to tell"]
 TOLERATED = 0.005
@@ -29,6 +31,7 @@ FORGOTTEN = 0.02
 NAMED_CELLS = 5
 """A class with so many test cells is named when it falls, even if it alone decides nothing."""
 LESS_CALIBRATED = 0.03
+"""Calibration error may not grow by more, unless chance explains that the new confidence is off."""
 _LEVEL = 0.95
 
 
@@ -107,7 +110,8 @@ def judge_change(
     after: Scored,
     classes: Sequence[str],
     *,
-    regression: tuple[Scored, Scored] | None = None,
+    more: Pair | None = None,
+    regression: Pair | None = None,
     known: Sequence[str] | None = None,
     attempts: int = 1,
     resamples: int = 2000,
@@ -121,6 +125,8 @@ def judge_change(
         Of the same cells in the same order; neither model has learned from them. A class that
         the model before does not know has probability 0 there.
     classes : sequence of str
+    more : tuple of Scored, optional
+        Answers of both to cells of other groups, each by a head that did not learn from its group.
     regression : tuple of Scored, optional
         Answers of both on exemplars of the model before, for the classes it knew.
     known : sequence of str, optional
@@ -140,12 +146,15 @@ def judge_change(
     forgotten = _forgotten(regression, classes if known is None else known)
     net = noninferior.net_wins(before, after)
     word, promote, reasons = _word(one, two, limits, falls, net, len(before), groups, 1 - level)
+    if more and word == _UNSURE and limits and len(before) >= FEWEST_CELLS and two >= one:
+        together = pooled((before, after), more, level, resamples, seed)
+        if together and together.low > 0:
+            word, promote, reasons = "better", True, [together.gain(level)]
     if promote and two <= guessing.luck(after, seed):
         word, promote, reasons = _UNSURE, False, [_GUESSED]
-    worse = metrics.measure(after)["ece"] - metrics.measure(before)["ece"]
-    if promote and worse > LESS_CALIBRATED:
-        promote = False
-        reasons.append(f"Its confidence is less honest: calibration error {worse:+.3f}.")
+    if promote:
+        promote, told = _honest(before, after)
+        reasons += told
     if unsure := [
         str(fall) for fall in lower if fall.name not in sure and fall.cells >= FALL_CELLS
     ]:
@@ -236,6 +245,17 @@ def _word(
     return _UNSURE, False, [_wanted(one, two, low, cells, groups)]
 
 
+def _honest(before: Scored, after: Scored) -> tuple[bool, list[str]]:
+    """Return whether the confidence of the new model may be used, and what there is to say of it."""
+    worse = metrics.measure(after)["ece"] - metrics.measure(before)["ece"]
+    if not worse > LESS_CALIBRATED:
+        return True, []
+    if honesty.surely_off(after):
+        return False, [f"Its confidence is less honest: calibration error {worse:+.3f}."]
+    why = "Perhaps its confidence is less honest, within what chance explains"
+    return True, [f"{why}: calibration error {worse:+.3f}."]
+
+
 def _no_worse(
     wins: int, losses: int, cells: int, groups: int, chance: float
 ) -> tuple[Word, bool, list[str]]:
@@ -308,9 +328,7 @@ def _falls(
     )
 
 
-def _forgotten(
-    regression: tuple[Scored, Scored] | None, classes: Sequence[str]
-) -> tuple[Fall, ...]:
+def _forgotten(regression: Pair | None, classes: Sequence[str]) -> tuple[Fall, ...]:
     if regression is None:
         return ()
     one, two = regression

@@ -17,6 +17,7 @@ import numpy as np
 from napari_cellcls.learn.labels import Labels, shares
 
 if TYPE_CHECKING:
+    from napari_cellcls.models.package import ModelPackage
     from napari_cellcls.project.versions import Version
 
 SHARE = 0.25
@@ -103,6 +104,12 @@ def traces(labels: Labels, rows: np.ndarray) -> tuple[str, ...]:
     rows : numpy.ndarray
     """
     return hashes(np.array([*labels.groups[rows].tolist(), *labels.images[rows].tolist()], str))
+
+
+def learned_by(package: ModelPackage) -> frozenset[str]:
+    """Return hashes of the groups that a model has learned from, as far as it says."""
+    told = package.manifest.provenance.extra.get("groups")
+    return frozenset(map(str, told)) if isinstance(told, list) else frozenset()
 
 
 def known(labels: Labels, learned: Set[str]) -> np.ndarray:

@@ -70,6 +70,9 @@ class Court:
         Whether they were held out; else they come from cross-validation.
     fit : numpy.ndarray
         ``(F,)`` groups of all cells that are fit to judge, also where no honest split was possible.
+    beside : Court, optional
+        Cells learned from, answered by heads that did not see their group; the model in use has not learned
+        from that group either.
     """
 
     truth: np.ndarray
@@ -78,6 +81,7 @@ class Court:
     rows: np.ndarray
     held_out: bool
     fit: np.ndarray
+    beside: Court | None = None
 
 
 def judge(
@@ -125,9 +129,10 @@ def judge(
         found = gate.judge_first(after, roster.names, attempts=attempts, seed=seed)
     else:
         old = answers_of(rival, roster, court.rows[whole], truth, names)
+        beside = _beside(court.beside, roster, head, rival, multi_label)
         regression = _regression(before, head, rival, multi_label)
         found = gate.judge_change(
-            old, after, roster.names, regression=regression, attempts=attempts, seed=seed,
+            old, after, roster.names, more=beside, regression=regression, attempts=attempts, seed=seed,
             known=[name for name, old_one in zip(roster.names, before.known) if old_one],
         )  # fmt: skip
     if not court.held_out:
@@ -156,6 +161,21 @@ def answers_of(
     same = matrix(rival.known, roster, len(manifest.classes))
     mapped = np.minimum(p @ same, 1.0).astype(np.float64)
     return Scored(mapped, (said @ same) > 0, truth, groups, None, manifest.multi_label)
+
+
+def _beside(
+    court: Court | None, roster: Roster, head: Head, rival: Rival, multi_label: bool
+) -> tuple[Scored, Scored] | None:
+    """Return the answers of both to cells that were learned from; None where they do not count.
+
+    With several labels per cell they do not: their thresholds were chosen on these very answers.
+    """
+    if court is None or multi_label:
+        return None
+    truth = court.truth > 0
+    p = probabilities_of(court.logits, head.temperature, multi_label)
+    old = answers_of(rival, roster, court.rows, truth, court.groups)
+    return old, metrics.scored(p, truth, court.groups)
 
 
 def _regression(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from napari_cellcls.learn.conformal import SetRule, fit_sets, groups_needed
 from napari_cellcls.learn.described import Described
 from napari_cellcls.learn.fitted import Before, probabilities_of
 from napari_cellcls.learn.head import Head
-from napari_cellcls.learn.holdout import Sides, held_out
+from napari_cellcls.learn.holdout import Sides, held_out, learned_by
 from napari_cellcls.learn.holdout import known as known_to
 from napari_cellcls.learn.labels import Labels
 from napari_cellcls.learn.proof import Court, Rival
@@ -142,23 +142,35 @@ def fit(
 
 
 def court(
-    plan: Plan, fitted: Fitted, labels: Labels, found: Described, rival: Rival | None
+    plan: Plan,
+    fitted: Fitted,
+    labels: Labels,
+    found: Described,
+    rival: Rival | None,
+    base: ModelPackage,
 ) -> Court:
-    """Return the cells that judge: those held out, else what cross-validation did not see."""
-    if plan.held.any():
-        fair = plan.held & plan.judging & _answered(rival, len(found.rows))
-        if rival is not None and rival.groups:
-            # The model in use must not be asked about images it has learned from.
-            fair &= ~known_to(labels, rival.groups)[found.rows]
-        places = np.flatnonzero(fair)
-        logits = fitted.head.logits(found.values[places])
-        return _court(plan, labels, found, places, logits, held=True)
-    learned = np.flatnonzero(plan.learned)
-    head = fitted.head
-    fair = (plan.judging & _answered(rival, len(found.rows)))[learned] & (
-        head.grouped and head.folds > 0
-    )
-    return _court(plan, labels, found, learned[fair], head.held_out[fair], held=False)
+    """Return the cells that judge: those held out, and beside them, or instead, what cross-validation did not see.
+
+    ``base`` is the model that the learning started from.
+    """
+    fair = plan.judging & _answered(rival, len(found.rows))
+    learned, head = np.flatnonzero(plan.learned), fitted.head
+    crossed = head.grouped and head.folds > 0
+    if not plan.held.any():
+        seen = fair[learned] & crossed
+        return _court(plan, labels, found, learned[seen], head.held_out[seen], held=False)
+    if rival is not None and rival.groups:
+        # The model in use must not be asked about images it has learned from.
+        fair &= ~known_to(labels, rival.groups)[found.rows]
+    places = np.flatnonzero(fair & plan.held)
+    held = _court(plan, labels, found, places, head.logits(found.values[places]), held=True)
+    # No head is new to images that its beginning has learned from.
+    fair &= ~known_to(labels, learned_by(base))[found.rows]
+    seen = fair[learned] & crossed & np.isfinite(plan.targets[learned]).all(axis=1)
+    if not seen.any():
+        return held
+    beside = _court(plan, labels, found, learned[seen], head.held_out[seen], held=False)
+    return replace(held, beside=beside)
 
 
 def _court(

@@ -9,6 +9,7 @@ import numpy as np
 from napari_cellcls.learn import roster
 from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.holdout import known as known_to
+from napari_cellcls.learn.holdout import learned_by
 from napari_cellcls.learn.labels import Labels
 from napari_cellcls.learn.proof import Rival
 from napari_cellcls.models.package import read_package
@@ -54,8 +55,7 @@ def rival_of(
     if in_use is not None:
         package = read_package(in_use.path)
         known = roster.same_classes(package, labels, state)
-        extra = package.manifest.provenance.extra.get("groups")
-        learned = frozenset(map(str, extra)) if isinstance(extra, list) else frozenset()
+        learned = learned_by(package)
         # Cross-validated answers of the new head must not meet those of a model that knows the cells.
         met = known_to(labels, learned)[judging]
         new = np.unique(labels.groups[judging][~met])
