@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 from napari_cellcls.project.project import open_project
-from napari_cellcls.review.order import Show, Sort
+from napari_cellcls.review import queue
+from napari_cellcls.review.order import Ranker, Show, Sort, View
 from napari_cellcls.widgets.review import picture
 
 from .conftest import dock_of
@@ -244,6 +246,34 @@ def test_filters_orders_and_size(both: tuple[Any, Any], qtbot: Any) -> None:
     assert review.gallery.gridSize().width() > 150
     similar = next(o for o in menu.sort.options if o.value == Sort.SIMILAR)
     assert "embeddings" in similar.why_not
+
+
+def test_new_predictions_are_put_in_order_beside_the_window(
+    both: tuple[Any, Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classify, review = both
+    threads: list[Any] = []
+    plain = queue.next_cells
+
+    def next_cells(*some: Any, **named: Any) -> Any:
+        threads.append(threading.current_thread())
+        return plain(*some, **named)
+
+    monkeypatch.setattr(queue, "next_cells", next_cells)
+    told = give_predictions(classify, qtbot)
+    settle(review, qtbot)
+    controller = review.controller
+    assert controller.subject.sheet.opinion is told and len(controller.order) == 12
+    assert threads and threading.main_thread() not in threads
+    # A decision beside the worker: what it has put in order is about something else then.
+    give_predictions(classify, qtbot)
+    qtbot.waitUntil(lambda: controller._preparing.running, timeout=10_000)
+    first = int(controller.order[0])
+    review.set_class(review.controller.class_list()[0].id, [first])
+    settle(review, qtbot)
+    assert review.error.error is None
+    assert np.array_equal(controller.order, Ranker(controller.subject.sheet).order(View()))
+    assert int(controller.order[-1]) == first == int(review.gallery.tiles.order[-1])
 
 
 def test_blind_mode_hides_what_the_model_says(both: tuple[Any, Any], qtbot: Any) -> None:

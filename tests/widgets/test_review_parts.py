@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_cellcls.review import queue
 from napari_cellcls.review.desk import Desk
 from napari_cellcls.review.events import Author, Draft, Event, Flag, Kind, Pen, new_id
 from napari_cellcls.review.known import known_cells
+from napari_cellcls.review.order import Ranker, View
 from napari_cellcls.review.sheet import Plane, Sheet
 from napari_cellcls.review.state import ClassState
 from napari_cellcls.vocabulary import CellsError, ClassScheme, finish
@@ -124,6 +126,28 @@ def test_a_subject_keeps_what_did_not_change() -> None:
     assert second.sheet.opinion is told and second.sheet.plane is first.sheet.plane
     other = finish(prepare(Wanted(image, cells_of(squares(edge=10)), told), None, second))
     assert other.strokes is not first.strokes
+
+
+def test_what_the_queue_asks_for_is_known_before_the_window_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = cells_of(squares())
+    image = rgb_image(np.zeros((20, 68, 3), np.uint8))
+    told = predictions_of(cells, CHANCES, SCHEME)
+    journal = new_journal(tmp_path / "p", "ana")
+    for name in SCHEME.names:
+        journal.add_class(name)
+    before = finish(prepare(Wanted(image, cells, told), None))
+    Desk(journal, before.sheet).set_class([1], "wbc")
+    subject = finish(prepare(Wanted(image, cells, told, annotator="ana"), journal.state, before))
+    assert subject.sheet.mine.tolist() == [False, True, False, False]
+    desk = Desk(journal, subject.sheet)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "next_cells", None)  # the window would stumble over it
+        assert subject.ranker.order(View()).tolist() == [3, 2, 0, 1]
+    desk.set_class([3], "wbc")
+    assert subject.ranker.order(View()).tolist() == Ranker(subject.sheet).order(View()).tolist()
+    journal.close()
 
 
 def test_words_about_a_cell_and_what_is_possible(tmp_path: Path) -> None:

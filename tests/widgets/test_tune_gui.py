@@ -213,7 +213,7 @@ def test_learn_as_i_label_changes_the_order_and_nothing_that_is_shown(
     wait(tune, qtbot)
     assert tune.error.error is None, tune.error.error
     assert seen == ["The order follows 8 labels of this image."]
-    assert review.controller.subject.ranker._scheme.names == ("Alpha", "Beta")
+    assert review.controller.subject.ranker.suggestions.scheme.names == ("Alpha", "Beta")
     assert (review.controller.subject.sheet.shown == shown).all()
     assert classify.session.predictions.model == "small-smear@1.0.0"
 

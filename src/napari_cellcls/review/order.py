@@ -8,12 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_cellcls.review import queue
 from napari_cellcls.review.candidates import Candidates
-from napari_cellcls.review.sheet import FLAGS, SOURCES, Sheet, model_columns
-from napari_cellcls.vocabulary import ClassScheme
-
-_SUGGESTED = 60
+from napari_cellcls.review.sheet import FLAGS, SOURCES, Sheet
+from napari_cellcls.review.suggestions import MOST, Decided, Suggestions
 
 
 class Sort(StrEnum):
@@ -97,6 +94,8 @@ class Ranker:
     ----------
     found : Candidates
         Rows that :attr:`Show.SUSPECTS` and :attr:`Show.SECOND` show, filled in by whoever asks for them.
+    suggestions : Suggestions
+        What is suggested, and by which model: the one that is shown, until others are put here.
 
     Parameters
     ----------
@@ -109,42 +108,26 @@ class Ranker:
         self.sheet = sheet
         self.found = Candidates()
         opinion = sheet.opinion
-        self._scheme = None if opinion is None else opinion.scheme
-        names = [str(row) for row in range(len(sheet))]
         if opinion is None:
-            self._pool = queue.pool(names)
+            self.suggestions = Suggestions(len(sheet))
             return
-        self._pool = queue.pool(
-            names, opinion.embeddings, opinion.probabilities,
-            multi_label=opinion.scheme.multi_label, points=points,
-        )  # fmt: skip
+        self.suggestions = Suggestions(
+            len(sheet), opinion.scheme, opinion.probabilities, opinion.embeddings, points
+        )
 
     @property
     def knows_likeness(self) -> bool:
         """Whether cells can be sorted by similarity: only with embeddings."""
-        return self._pool.points is not None
+        return self.points is not None
 
     @property
     def points(self) -> np.ndarray | None:
         """Unit vectors ``(N, D)`` of the cells, None without embeddings."""
-        return self._pool.points
+        return self.suggestions.points
 
-    def learn(self, scheme: ClassScheme, probabilities: np.ndarray) -> None:
-        """Suggest from now on by what labels say of the cells, and no more by the model that is shown.
-
-        Parameters
-        ----------
-        scheme : ClassScheme
-        probabilities : numpy.ndarray
-            ``(N, K)`` of all rows.
-        """
-        opinion = self.sheet.opinion
-        names = [str(row) for row in range(len(self.sheet))]
-        seen = None if opinion is None else opinion.embeddings
-        self._scheme = scheme
-        self._pool = queue.pool(
-            names, seen, probabilities, multi_label=scheme.multi_label, points=self.points
-        )
+    def look_ahead(self) -> None:
+        """Ask now for what :meth:`order` needs longest; it uses that while nothing else is decided."""
+        self.suggestions.first(Decided.of(self.sheet))
 
     def order(self, view: View, like: int | None = None) -> np.ndarray:
         """Return the rows to show, in order, int64.
@@ -208,8 +191,8 @@ class Ranker:
             return np.arange(len(rows))
         if sort == Sort.AREA:
             return np.argsort(-sheet.area[rows], kind="stable")
-        if sort == Sort.SIMILAR and like is not None and self._pool.points is not None:
-            points = self._pool.points
+        if sort == Sort.SIMILAR and like is not None and self.points is not None:
+            points = self.points
             near = points[rows] @ points[like]
             near[rows == like] = np.inf
             return np.asarray(np.argsort(-near, kind="stable"))
@@ -226,27 +209,11 @@ class Ranker:
     def _suggested(self, rows: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
         """Return what the queue asks for first, then open cells by doubt, then those judged."""
         sheet = self.sheet
-        closed = np.flatnonzero(~sheet.is_open())
-        labels = None
-        if self._pool.probabilities is not None:
-            labels = self._labels_per_output().tolist()
-        asked = queue.next_cells(
-            self._pool, {str(row) for row in closed.tolist()}, _SUGGESTED, class_counts=labels
-        )
-        place = np.full(len(sheet), _SUGGESTED, np.int64)
-        for n, item in enumerate(asked):
-            place[item.row] = n
+        asked = self.suggestions.first(Decided.of(sheet))
+        place = np.full(len(sheet), MOST, np.int64)
+        place[list(asked)] = np.arange(len(asked))
         later = ~sheet.is_open()[rows[doubtful]]
         return doubtful[np.lexsort((np.arange(len(rows)), place[rows[doubtful]], later))]
-
-    def _labels_per_output(self) -> np.ndarray:
-        assert self._scheme is not None
-        counts = np.zeros(len(self._scheme), np.int64)
-        yes = (self.sheet.judged == 1).sum(axis=0)
-        for column, k in enumerate(model_columns(self.sheet.classes, self._scheme)):
-            if k >= 0:
-                counts[k] += yes[column]
-        return counts
 
 
 def without_filters(view: View) -> View:

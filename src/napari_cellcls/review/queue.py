@@ -291,16 +291,22 @@ def _without_copies(
         return [int(row) for row in order[:count]]
     points = cells.points
     chosen: list[int] = []
-    for begin in range(0, len(order), max(4 * count, 64)):
-        part = order[begin : begin + max(4 * count, 64)]
+    if count == 0:
+        return chosen
+    begin, length = 0, max(4 * count, 64)
+    while begin < len(order):
+        part = order[begin : begin + length]
+        # Twice as many each time: where nearly all are copies, many small products take long.
+        begin, length = begin + length, 2 * length
         like = space.closest(
             points[part], points[np.concatenate([judged, np.array(chosen, np.int64)])]
         )
-        for at, row in enumerate(part.tolist()):
-            if len(chosen) == count:
-                return chosen
+        for at in np.flatnonzero(like < options.copies).tolist():
             if like[at] < options.copies:
+                row = int(part[at])
                 chosen.append(row)
+                if len(chosen) == count:
+                    return chosen
                 np.maximum(like, points[part] @ points[row], out=like)
     return chosen
 

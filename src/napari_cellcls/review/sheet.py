@@ -175,7 +175,7 @@ class Sheet:
     def _places_in(self, state: State) -> dict[str, tuple[tuple[int, ...], str]]:
         """Return box with area, and mask, of the cells decided about in this plane and not known yet."""
         plane, found = self.plane, {}
-        for cell_id in state.cells:
+        for cell_id in tuple(state.cells):  # people may go on deciding meanwhile
             if cell_id in self._row_of or state.image_of(cell_id) != plane.image_id:
                 continue
             stored = state.anchor(cell_id)
@@ -230,7 +230,7 @@ class Sheet:
     def refresh(self, state: State, annotator: str, rows: Sequence[int] | None = None) -> None:
         """Take in what the journal says now, about all cells or some rows."""
         self.annotator = annotator
-        live = tuple(c for c in state.classes.values() if c.merged_into is None)
+        live = tuple(c for c in tuple(state.classes.values()) if c.merged_into is None)
         if rows is None or live != self.classes:
             self._take_classes(live)
             rows = list(self._id_of)

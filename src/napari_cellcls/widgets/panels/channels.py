@@ -35,6 +35,7 @@ class ChannelsPanel(QWidget):
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(1, 1)
         self._rows: list[QWidget] = []
+        self._shown: tuple[object, ...] = ()
 
     def show_note(self, text: str) -> None:
         """Show one sentence instead of rows."""
@@ -65,7 +66,11 @@ class ChannelsPanel(QWidget):
         refusal : str
             Why there is no mapping.
         """
+        shown = (*map(tuple, (inputs, names, indices, reasons)), dict(overrides), refusal)
+        if shown == self._shown:
+            return  # menus take long to make, and the next version of a model has the same
         self._clear()
+        self._shown = shown
         line = 0
         if refusal:
             self._put(caption(refusal, self), 0, 0, 2)
@@ -90,6 +95,7 @@ class ChannelsPanel(QWidget):
         self._overrides = {str(k): v for k, v in overrides.items()}
 
     def _on_picked(self, index: int) -> None:
+        self._shown = ()  # the menu may show something else than the choice now
         chosen = dict(self._overrides)
         for role, menu in self.menus.items():
             if menu is self.sender():
@@ -108,4 +114,4 @@ class ChannelsPanel(QWidget):
             self._grid.removeWidget(widget)
             widget.hide()
             widget.deleteLater()
-        self._rows, self.menus = [], {}
+        self._rows, self.menus, self._shown = [], {}, ()

@@ -221,11 +221,12 @@ class ReviewController(QObject):
         return tuple(one for one in self.state.classes.values() if one.merged_into is None)
 
     def _wanted(self) -> Wanted | None:
-        settings = preferences()
-        look = {"outline_width": settings.outline_width, "letters": settings.show_letters}
+        settings, project = preferences(), self.keeper.project
+        who = project.journal.annotator if project is not None else ""
+        look = settings.outline_width, settings.show_letters, who, self._blind
         if self.images.image is not None:
             self.layers.placement = Placement.of(self.images.layer)
-            return Wanted(self.images.image, None, None, **look)  # type: ignore[arg-type]
+            return Wanted(self.images.image, None, None, *look)
         session = self.link.session
         if (
             session is None
@@ -236,7 +237,7 @@ class ReviewController(QObject):
             return None
         assert self.link.layers is not None
         self.layers.placement = self.link.layers.placement
-        return Wanted(session.image, session.cells, session.predictions, **look)  # type: ignore[arg-type]
+        return Wanted(session.image, session.cells, session.predictions, *look)
 
     def _on_prepared(self, subject: Subject) -> None:
         self._leave()

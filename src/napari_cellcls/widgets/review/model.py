@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelIndex, QObject, Qt
+from qtpy.QtCore import QByteArray, QMimeData, QModelIndex, QObject, QStringListModel, Qt
 
 from napari_cellcls.review.order import Section
 from napari_cellcls.review.sheet import FLAGS
@@ -21,8 +21,12 @@ SECTION = ROW + 1
 MIME = "application/x-cellcls-cells"
 
 
-class GalleryModel(QAbstractListModel):
-    """Cells of one sheet in the order of the view."""
+class GalleryModel(QStringListModel):
+    """Cells of one sheet in the order of the view.
+
+    To Qt it is a list of empty lines. Laying tiles out, Qt asks for their number once per tile: a method in Python
+    would be called ten thousand times.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -33,23 +37,18 @@ class GalleryModel(QAbstractListModel):
 
     def show(self, sheet: Sheet | None, order: np.ndarray, sections: Sequence[Section]) -> None:
         """Show other rows."""
-        self.beginResetModel()
         self.sheet, self.sections = sheet, list(sections)
         starts = [section.start for section in sections]
         self._items = np.insert(order.astype(np.int64), starts, -1 - np.arange(len(starts)))
         self._place = np.full(len(sheet) if sheet is not None else 0, -1, np.int64)
         cells = np.flatnonzero(self._items >= 0)
         self._place[self._items[cells]] = cells
-        self.endResetModel()
+        self.setStringList([""] * len(self._items))
 
     @property
     def order(self) -> np.ndarray:
         """Rows in the order shown, sections left out."""
         return self._items[self._items >= 0]
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of tiles."""
-        return 0 if parent is not None and parent.isValid() else len(self._items)
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
         """Return the row or section of a tile, and its tooltip."""

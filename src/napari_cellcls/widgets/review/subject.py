@@ -28,13 +28,15 @@ _READ_WHOLE_BYTES = 1 << 30
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What to review: an image, its cells (None: those the journal knows), what a model says."""
+    """What to review: an image, its cells (None: those the journal knows), what a model says, and who looks."""
 
     image: Image
     cells: Cells | None
     predictions: Predictions | None
     outline_width: int = 3
     letters: bool = True
+    annotator: str = ""
+    blind: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +87,12 @@ def prepare(wanted: Wanted, state: State | None, before: Subject | None = None) 
     else:
         cells, ids = known_cells(state, plane, image.shape)
         sheet = Sheet(cells, plane, None, ids)
+    sheet.blind = wanted.blind
     if state is not None:
         sheet.link(state)
+        sheet.refresh(state, wanted.annotator)
     ranker = Ranker(sheet, _known_points(before, sheet))
+    ranker.look_ahead()
     yield Progress(2, 3, "Drawing")
     strokes = before.strokes if before is not None else None
     if strokes is None or before is None or before.sheet.cells is not sheet.cells:
