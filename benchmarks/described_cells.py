@@ -109,6 +109,18 @@ def region_numbers(image: Image, cells: Cells) -> np.ndarray:
     return np.nan_to_num(np.stack(list(found.values()), axis=1).astype(np.float32))[row]
 
 
+def region_numbers_of_crops(crops: np.ndarray) -> np.ndarray:
+    """Return what ``regionprops`` measures of the cell in each crop, black around it, ``(N, P)``."""
+    from skimage.measure import regionprops_table
+
+    found = []
+    for crop in crops:
+        mask = (crop.max(axis=2) > 0).astype(np.uint8)
+        one = regionprops_table(mask, crop, properties=(*_SHAPE, *_BRIGHTNESS))
+        found.append([float(values[0]) for values in one.values()])
+    return np.nan_to_num(np.array(found, np.float32))
+
+
 def described(source: Iterator[Labeled], base: str = "blank", *, pictures: bool = False) -> Table:
     """Describe every cell that has a class; ``pictures`` also keeps crops and numbers of regions."""
     package = registry.load(base)
