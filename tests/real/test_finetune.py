@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from napari_cellcls.cells.identity import anchors
-from napari_cellcls.cells.segment import find_cells
-from napari_cellcls.images.read import open_image
 from napari_cellcls.learn.datasets import BLOOD_CLASSES
 from napari_cellcls.learn.finetune import finetune
 from napari_cellcls.models import registry
@@ -28,17 +26,10 @@ PHOTOGRAPHS, NEW, PER_CLASS = 10, 3, 7
 def test_a_few_labels_per_class_make_a_model_of_blood_cells(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    from training.found_blood import WELL_CUT, annotated, matched
+    from benchmarks.described_cells import blood
 
-    boxes, files = annotated(shared_data / "bccd", list(BLOOD_CLASSES))
     seen = []
-    for name, path in files.items():
-        image = open_image(path)
-        cells = finish(find_cells(image, "blood"))
-        if not len(cells):
-            continue
-        truth, overlap = matched(cells.table, boxes[name])
-        truth = np.where(overlap > WELL_CUT, truth, -1)
+    for image, cells, truth, _ in blood(shared_data / "bccd"):
         if len(set(truth.tolist()) - {-1}) == 3:
             seen.append((image, cells, truth))
         if len(seen) == PHOTOGRAPHS + NEW:
