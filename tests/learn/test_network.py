@@ -19,6 +19,7 @@ from napari_cellcls.learn import fitted
 from napari_cellcls.learn.finetune import finetune
 from napari_cellcls.learn.labels import labeled_cells
 from napari_cellcls.learn.network import network_for
+from napari_cellcls.learn.relearn import network_of, relearn
 from napari_cellcls.learn.roster import Roster
 from napari_cellcls.models import places
 from napari_cellcls.models.general import General, general_of
@@ -188,3 +189,23 @@ def test_measured_numbers_from_elsewhere_are_half_trusted(released: ModelPackage
     assert heads[0].logits(told.values) == pytest.approx(mean, abs=1e-3)
     assert not heads[2].kernel[16:].any() and heads[0].kernel[16:].any()
     assert heads[0].folds == 4 and heads[0].temperature != heads[1].temperature
+
+
+def test_learning_as_one_labels_chooses_the_network_alike(
+    tmp_path: Path, project: Project, released: ModelPackage, general: ModelPackage
+) -> None:
+    image, cells, truth = drawn(tmp_path, 0)
+    assert image.path is not None
+    state = project.journal.state
+    ids = [one.cell_id for one in anchors(cells, project.add_image(image.path))]
+    assert network_of(state, [None] * len(ids), released) is released
+    disks = [one if kind == 0 else None for one, kind in zip(ids, truth, strict=True)]
+    assert network_of(state, disks, released) is released  # nobody labeled what is new here
+    network = network_of(state, ids, released)
+    assert network.weights_sha256 == general.weights_sha256
+    described = finish(describe_cells(image, cells, network))
+    found = relearn(state, described, ids, released)
+    assert found is not None and found.scheme.names == CLASSES
+    said = found.probabilities.argmax(axis=1)
+    # Squares too: the released model tells what they look like to the network that sees bars.
+    assert (said[truth == 1] == 1).all() and (said == truth).mean() > 0.9

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QWidget
 from napari_cellcls.project.project import open_project
 from napari_cellcls.review import queue
 from napari_cellcls.review.order import Ranker, Show, Sort, View
+from napari_cellcls.vocabulary import Progress
 from napari_cellcls.widgets.review import picture
 
 from .conftest import dock_of
@@ -274,6 +275,46 @@ def test_new_predictions_are_put_in_order_beside_the_window(
     assert review.error.error is None
     assert np.array_equal(controller.order, Ranker(controller.subject.sheet).order(View()))
     assert int(controller.order[-1]) == first == int(review.gallery.tiles.order[-1])
+
+
+def test_what_is_shown_stays_until_cells_are_classified_again(
+    both: tuple[Any, Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classify, review = both
+    controller, session = review.controller, classify.session
+    before, plain, go_on = controller.subject, session.classify, threading.Event()
+    order = controller.order.copy()
+
+    def classify_slowly(**options: Any) -> Any:
+        task = plain(**options)
+
+        def slow() -> Any:
+            while not go_on.wait(0.01):
+                yield Progress(0, 1, "Waiting")
+            return (yield from task)
+
+        return slow()
+
+    monkeypatch.setattr(session, "classify", classify_slowly)
+    seen: list[Any] = []
+    controller.subject_changed.connect(lambda: seen.append(controller.subject.sheet.opinion))
+    classify.controller.adopt(session.model_name)
+    assert session.predictions is None
+    settle(review, qtbot)
+    assert controller.subject is before and np.array_equal(controller.order, order) and not seen
+    go_on.set()
+    qtbot.waitUntil(lambda: not classify.controller.busy, timeout=60_000)
+    settle(review, qtbot)
+    assert seen == [session.predictions] and session.predictions is not None
+    # Given up: the cells are shown without predictions, as they are.
+    go_on.clear()
+    classify.controller.adopt(session.model_name)
+    settle(review, qtbot)
+    assert len(seen) == 1
+    classify.controller.cancel()
+    settle(review, qtbot)
+    assert seen[1:] == [None] and controller.subject.sheet.opinion is None
+    assert len(controller.order) == 12 and review.error.error is None
 
 
 def test_blind_mode_hides_what_the_model_says(both: tuple[Any, Any], qtbot: Any) -> None:

@@ -116,6 +116,8 @@ class ReviewController(QObject):
 
     def attach(self) -> None:
         """Review what there is now: the image of the project that was picked, else what was classified."""
+        if self.images.image is None and self.link.renews(self.subject):
+            return  # what is shown stays until the new predictions are there
         wanted = self._wanted()
         self._preparing.cancel()
         if wanted is None:
@@ -124,11 +126,9 @@ class ReviewController(QObject):
             self.layers.clear()
             self.subject_changed.emit()
             return
-        state, before = self.state, self.subject
         # A bar in napari's activity dock takes the window longer than all of this where nothing is read.
-        is_read = isinstance(wanted.image.data, np.ndarray)
-        title = "" if is_read else "Getting the cells ready"
-        self._preparing.start(partial(prepare, wanted, state, before), title)
+        title = "" if isinstance(wanted.image.data, np.ndarray) else "Getting the cells ready"
+        self._preparing.start(partial(prepare, wanted, self.state, self.subject), title)
 
     def ready_desk(self, start: bool) -> Desk | None:
         """Return the desk; with ``start`` a project is made where none is open."""

@@ -13,6 +13,7 @@ from napari_cellcls.widgets.docks import share_a_tab
 if TYPE_CHECKING:
     from napari_cellcls.session import Session
     from napari_cellcls.widgets.layers import SessionLayers
+    from napari_cellcls.widgets.review.subject import Subject
 
 
 class ClassifyLink(QObject):
@@ -26,7 +27,7 @@ class ClassifyLink(QObject):
     Signals
     -------
     changed()
-        Image, cells or predictions are others now.
+        Image, cells or predictions are others now, or will not become others as was expected.
     drawn()
         The dock has drawn its layers.
     """
@@ -59,6 +60,15 @@ class ClassifyLink(QObject):
         """Its layer of outlines, None when there is none."""
         return self.layers.classes_layer if self.layers is not None else None
 
+    def renews(self, subject: Subject | None) -> bool:
+        """Whether the dock found classifies the cells of a subject again, and its old predictions are dropped."""
+        session = self.session
+        if self.widget is None or session is None or subject is None:
+            return False
+        dropped = subject.sheet.opinion is not None and session.predictions is None
+        same = session.cells is subject.sheet.cells
+        return dropped and same and self.widget.controller.classifying
+
     def look(self) -> None:
         """Find the dock; the one at hand is kept while it is there."""
         there = self._dock.window().findChildren(ClassifyWidget)
@@ -74,6 +84,7 @@ class ClassifyLink(QObject):
         for signal in self._signals(session):
             signal.connect(self._on_changed)
         self.widget.controller.layers.drawn.connect(self.drawn)
+        self.widget.controller.runner.ended.connect(self._on_ended)
         self.changed.emit()
 
     def share_a_tab(self) -> None:
@@ -91,6 +102,10 @@ class ClassifyLink(QObject):
 
     def _signals(self, session: Session) -> tuple[Any, ...]:
         return session.image_changed, session.cells_changed, session.predictions_changed
+
+    def _on_ended(self) -> None:
+        if self.session is not None and self.session.predictions is None:
+            self.changed.emit()  # it was canceled or failed
 
     def _on_changed(self) -> None:
         self.changed.emit()

@@ -112,10 +112,11 @@ def limits_of(image: Image) -> np.ndarray:
 
 
 def _known_points(before: Subject | None, sheet: Sheet) -> np.ndarray | None:
-    """Return what was found out about the same embeddings before: only thresholds have changed then."""
+    """Return what was found out about the same embeddings before: of another head, or with other thresholds."""
     if before is None or before.sheet.opinion is None or sheet.opinion is None:
         return None
-    same = before.sheet.opinion.embeddings is sheet.opinion.embeddings
+    old, new = before.sheet.opinion.embeddings, sheet.opinion.embeddings
+    same = old is new or (old is not None and new is not None and np.array_equal(old, new))
     return before.ranker.points if same else None
 
 
