@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from napari_cellcls.learn import deep
+from napari_cellcls.learn.relearn import Relearned
 from napari_cellcls.models.package import read_package
 from napari_cellcls.project import versions
 from napari_cellcls.project.project import open_project as open_project_at
 from napari_cellcls.review.lock import read_holder
-from napari_cellcls.vocabulary import Progress, finish
+from napari_cellcls.vocabulary import ClassScheme, EngineError, Progress, finish
+from napari_cellcls.widgets.tune import relearner
 from napari_cellcls.widgets.tune.run_panel import TuneRunPanel
 from tests.learn import smears
+from tests.models.make import package
 
 from .conftest import dock_of
 from .test_gui import press
@@ -216,6 +220,51 @@ def test_learn_as_i_label_changes_the_order_and_nothing_that_is_shown(
     assert review.controller.subject.ranker.suggestions.scheme.names == ("Alpha", "Beta")
     assert (review.controller.subject.sheet.shown == shown).all()
     assert classify.session.predictions.model == "small-smear@1.0.0"
+
+
+def test_a_network_that_sees_more_takes_over_once_it_has_seen_the_cells(
+    on_smears: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch, qtbot: Any, tmp_path: Path
+) -> None:
+    _, review, tune = on_smears
+    general = package(
+        tmp_path / "any.cellpkg", name="any", title="Shapes", classes=[], inputs=[], level="backbone",
+        channel_policy="each", normalization={"kind": "background"},
+        crop={"size": 24, "frame": "square", "margin": 0.1, "mask": True},
+    )  # fmt: skip
+    base = read_package(tune.controller.base_entry.path)
+    learned: list[str] = []
+    count = len(review.controller.subject.sheet)
+
+    def relearn(_state: Any, described: Any, ids: Any, _package: Any, **_more: Any) -> Relearned:
+        learned.append(described.weights_sha256)
+        chances = np.full((len(ids), 2), 0.5, np.float32)
+        return Relearned(ClassScheme.from_names(("Alpha", "Beta")), chances, 8)
+
+    monkeypatch.setattr(relearner, "network_of", lambda *_some, **_more: general)
+    monkeypatch.setattr(relearner, "relearn", relearn)
+    told: list[str] = []
+    tune.controller.relearner.told.connect(told.append)
+    tune.teach.learn_box.setChecked(True)
+    wait(tune, qtbot)
+    assert tune.error.error is None, tune.error.error
+    assert learned == [base.weights_sha256, general.weights_sha256]
+    assert "Shapes does not know every class" in told[0] and "follows 8 labels" in told[0]
+    assert told[1:] == ["The order follows 8 labels of this image."]
+    assert len(review.controller.order) == count
+
+    def refuse(*_some: Any, **_more: Any) -> Any:
+        raise EngineError("No engine.", code="ENGINE-OPEN")
+
+    tune.teach.learn_box.setChecked(False)
+    tune.controller.relearner._seen.values.pop(general.weights_sha256)
+    monkeypatch.setattr(relearner, "describe_cells", refuse)
+    for _ in range(2):  # it is asked once, and its own network goes on
+        tune.teach.learn_box.setChecked(True)
+        wait(tune, qtbot)
+        tune.teach.learn_box.setChecked(False)
+    assert tune.error.error.code == "ENGINE-OPEN"
+    assert learned[2:] == [base.weights_sha256] * 2
+    assert "another network" in told[2] and "another network" not in told[3] and len(told) == 4
 
 
 def at_work(tune: Any) -> bool:
