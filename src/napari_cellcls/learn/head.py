@@ -111,14 +111,15 @@ def fit_head(
     blocks = blocks or x.shape[1:2]
     _check(x, y, w, blocks)
     start = Start.of(x, y.shape[1], prior)
-    space = Span.of(x, blocks)
-    z = space.into(x)
     exclusive = bool(np.isfinite(y).all() and (y.sum(axis=1) == 1).all()) and not multi_label
     fold, grouped = _folds(y[:own], groups, seed)
     held = np.full((own, y.shape[1]), np.nan)
     chosen, count = start.strengths[start.usual], 0
-    # The solver asks for thousands of tiny products: threads would wait for each other most of the time.
+    # The solver asks for thousands of tiny products: threads would wait for each other most of the time. So they do
+    # in the axes of some hundred cells where other programs keep the computer busy.
     with threadpool_limits(1, "blas"):
+        space = Span.of(x, blocks)
+        z = space.into(x)
         if fold is not None:
             count = int(fold.max()) + 1
             chosen, held = _choose(z, y, w, fold, own, exclusive, start)
