@@ -159,8 +159,9 @@ def _anew(
     """Return a head on all labeled cells as the trained network describes them, and on their measured numbers.
 
     The network saw crops of one size: how large a cell is, is new to it, and so are the cells that validated. On twelve shapes
-    of red cells that is worth more than the training itself (docs/results.md). Of cells the network has learned no fold is
-    unseen: what needs such cells is left to those held out.
+    of red cells that is worth more than the training itself (docs/results.md). The network has learned most cells of every fold,
+    so that folds prove nothing and promise no sets; for temperature and thresholds they do (calibration error 0.02 to 0.04
+    on new cells, as of a quick head).
     """
     made = quick.fit(
         replace(plan, known={}), labels, found, base, multi_label=multi_label, seed=seed
