@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtGui import QPixmap
 
 from napari_cellcls.review.order import without_filters
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_cellcls.widgets.review.subject import Subject
     from napari_cellcls.widgets.review.why_panel import WhyPanel
     from napari_cellcls.widgets.review.widget import ReviewWidget
+
+_LAID_OUT = frozenset((QEvent.Type.Resize, QEvent.Type.Move))
 
 
 class Why(QObject):
@@ -55,6 +57,7 @@ class Why(QObject):
         self._runner.failed.connect(self._on_failed)
         panel.asked.connect(self.ask)
         panel.picked.connect(self._on_picked)
+        panel.installEventFilter(self)
         controller = view.controller
         controller.decided.connect(self._on_decided)
         for changed in (controller.subject_changed, controller.renewed):
@@ -65,6 +68,12 @@ class Why(QObject):
     def busy(self) -> bool:
         """Whether cells are being compared."""
         return self._runner.running or self._soon.isActive()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Keep an answer in sight while Qt lays it out: lines that wrap take several rounds."""
+        if event is not None and event.type() in _LAID_OUT and self.answer.examples:
+            self._soon.start()
+        return bool(super().eventFilter(watched, event))
 
     def retire(self) -> None:
         """Stop what runs."""
