@@ -21,6 +21,9 @@ from napari_cellcls.vocabulary import DataError
 
 _FOLDS = 4
 _ROUNDS = 60
+_ENOUGH = 1e-6
+"""Share of the cost by which one more step must lower it."""
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def fit_head(
         if fold is not None:
             count = int(fold.max()) + 1
             chosen, held = _choose(z, y, w, fold, own, exclusive, start)
-        kernel, bias = space.out(_solve(z, y, w, [chosen], exclusive, start)[0])
+        kernel, bias = space.out(_Path(z, y, w, exclusive, start).solve(chosen))
     if prior is not None:
         kernel, bias = kernel + start.kernel, bias + start.bias
     temperature = 1.0 if fold is None else _temperature(held, y[:own], exclusive)
@@ -170,62 +173,81 @@ def _choose(
     Of those whose loss on held-out cells is the least, or not worse by more than its standard error (Breiman et al. 1984,
     "Classification and Regression Trees", 3.4.3), the one next to the usual.
     """
-    strengths = start.strengths
-    held = np.repeat(start.logits[None, :own], len(strengths), axis=0)
     every = np.concatenate([fold, np.full(len(z) - own, -1)])
-    for k in range(int(fold.max()) + 1):
-        seen = every != k
-        found = _solve(z[seen], y[seen], w[seen], strengths, exclusive, start.take(seen))
-        for i, theta in enumerate(found):
-            held[i, fold == k] += z[:own][fold == k] @ theta
-    losses = _losses(held, y[:own], _balanced(y[:own], w[:own], exclusive), exclusive)
-    worse = losses - losses[np.argmin(losses.sum(axis=1))]
-    error = worse.std(axis=1) * np.sqrt(own)
-    alike = np.flatnonzero(worse.sum(axis=1) <= error)
+    paths = [
+        _Path(z[seen], y[seen], w[seen], exclusive, start.take(seen))
+        for seen in (every != k for k in range(int(fold.max()) + 1))
+    ]
+    weights = _balanced(y[:own], w[:own], exclusive)
+    held: list[np.ndarray] = []
+    losses: list[np.ndarray] = []
+    for strength in start.strengths:
+        logits = start.logits[:own].copy()
+        for k, path in enumerate(paths):
+            logits[fold == k] += z[:own][fold == k] @ path.solve(strength)
+        held.append(logits)
+        losses.append(_losses(logits, y[:own], weights, exclusive))
+        alike = _alike(np.array(losses))
+        if len(held) > start.usual and alike[-1] < len(held) - 1:
+            break  # a weaker one is worse still, and takes longest
     best = int(alike[np.argmin(np.abs(alike - start.usual))])
-    return strengths[best], held[best]
+    return start.strengths[best], held[best]
+
+
+def _alike(losses: np.ndarray) -> np.ndarray:
+    """Return the penalties ``(A,)`` whose losses ``(S, N)`` are the least, or not surely worse."""
+    worse = losses - losses[np.argmin(losses.sum(axis=1))]
+    error = worse.std(axis=1) * np.sqrt(losses.shape[1])
+    return np.flatnonzero(worse.sum(axis=1) <= error)
 
 
 def _losses(logits: np.ndarray, y: np.ndarray, weights: np.ndarray, exclusive: bool) -> np.ndarray:
-    """Return the weighted loss of each cell ``(S, N)`` by logits ``(S, N, K)``."""
+    """Return the weighted loss of each cell ``(N,)`` by logits ``(N, K)``."""
     truth = np.nan_to_num(y)
     if exclusive:
-        top = logits - logits.max(axis=2, keepdims=True)
-        log_p = top - np.log(np.exp(top).sum(axis=2, keepdims=True))
-        return np.asarray(-(weights * truth * log_p).sum(axis=2))
-    return np.asarray((weights * np.logaddexp(0, np.where(truth > 0, -logits, logits))).sum(axis=2))
+        top = logits - logits.max(axis=1, keepdims=True)
+        log_p = top - np.log(np.exp(top).sum(axis=1, keepdims=True))
+        return np.asarray(-(weights * truth * log_p).sum(axis=1))
+    return np.asarray((weights * np.logaddexp(0, np.where(truth > 0, -logits, logits))).sum(axis=1))
 
 
-def _solve(
-    z: np.ndarray,
-    y: np.ndarray,
-    w: np.ndarray,
-    strengths: Sequence[float],
-    exclusive: bool,
-    start: Start,
-) -> list[np.ndarray]:
-    """Return the parameters ``(R + 1, K)`` for each penalty; each begins where the one before ended."""
-    from scipy.optimize import minimize
+class _Path:
+    """Fits to some cells with one penalty after the other, each from where the one before ended."""
 
-    weights, shape = _balanced(y, w, exclusive), (z.shape[1], y.shape[1])
-    pull = np.ones(shape)
-    pull[-1] = start.held
+    def __init__(
+        self, z: np.ndarray, y: np.ndarray, w: np.ndarray, exclusive: bool, start: Start
+    ) -> None:
+        self._z, self._y, self._start, self._exclusive = z, y, start, exclusive
+        self._weights = _balanced(y, w, exclusive)
+        self._pull = np.ones((z.shape[1], y.shape[1]))
+        self._pull[-1] = start.held
+        self._theta = np.zeros_like(self._pull)
+        # Directions differ in length a thousandfold: as curved as its loss roughly is, each takes steps of its own.
+        spread = (self._weights.sum(axis=1) @ z**2)[:, None]
+        kinds = y.shape[1]
+        self._curved = spread * ((1 - 1 / kinds) / kinds if exclusive else 0.25)
 
-    def cost(flat: np.ndarray, penalty: float) -> tuple[float, np.ndarray]:
-        now = flat.reshape(shape)
-        value, slope = _cost(start.logits + z @ now, y, weights, exclusive)
-        held = pull * now
-        return value + penalty / 2 * float((held * now).sum()), (
-            z.T @ slope + penalty * held
-        ).ravel()
+    def solve(self, strength: float) -> np.ndarray:
+        """Return the parameters ``(R + 1, K)``."""
+        from scipy.optimize import minimize
 
-    found, flat = [], np.zeros(shape).ravel()
-    for strength in strengths:
-        flat = minimize(
-            cost, flat, (strength,), method="L-BFGS-B", jac=True, options={"maxiter": _ROUNDS}
-        ).x
-        found.append(flat.reshape(shape))
-    return found
+        step = 1 / np.sqrt(self._curved + strength * self._pull + _TINY)
+        found = minimize(
+            self._value, (self._theta / step).ravel(), (step, strength), method="L-BFGS-B", jac=True,
+            options={"maxiter": _ROUNDS, "ftol": _ENOUGH},
+        )  # fmt: skip
+        self._theta = step * found.x.reshape(step.shape)
+        return self._theta
+
+    def _value(
+        self, flat: np.ndarray, step: np.ndarray, strength: float
+    ) -> tuple[float, np.ndarray]:
+        theta = step * flat.reshape(step.shape)
+        logits = self._start.logits + self._z @ theta
+        value, slope = _cost(logits, self._y, self._weights, self._exclusive)
+        held = self._pull * theta
+        slopes = step * (self._z.T @ slope + strength * held)
+        return value + strength / 2 * float((held * theta).sum()), slopes.ravel()
 
 
 def _cost(
