@@ -215,3 +215,27 @@ def test_labels_of_single_classes_get_a_temperature() -> None:
     targets = np.eye(2)[labels]
     targets[::3, 0] = np.nan
     assert 0.3 < fit_head(x, targets).temperature < 2
+
+
+@pytest.mark.parametrize("cells", [3, 8, 15, 40, 400])
+def test_penalties_are_tried_from_the_strongest_on(cells: int) -> None:
+    x = np.random.default_rng(0).normal(size=(cells, 5)).astype(np.float32)
+    known, unknown = np.ones((5, 2), np.float32), np.zeros((5, 2), np.float32)
+    for before, usual in (
+        (None, 0.05 / cells),
+        ((known, np.zeros(2)), 3.0),
+        ((unknown, np.zeros(2)), 0.05 / cells),
+    ):
+        start = prior.Start.of(x, 2, before)
+        assert all(one > two for one, two in zip(start.strengths, start.strengths[1:]))
+        assert start.strengths[start.usual] == pytest.approx(usual)
+
+
+def test_few_labels_overrule_a_head_that_is_wrong() -> None:
+    # Of eight cells a penalty on their mean is weaker than the strongest on their sum: both lists are one order.
+    rng = np.random.default_rng(3)
+    truth = np.arange(8) % 2
+    x = np.column_stack([4.0 * truth - 2, rng.normal(size=8)]).astype(np.float32)
+    wrong = np.array([[3.0, -3.0], [0.0, 0.0]], np.float32)
+    head = fit_head(x, np.eye(2)[truth], prior=(wrong, np.zeros(2)))
+    assert (head.logits(x).argmax(axis=1) == truth).all()

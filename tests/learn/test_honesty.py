@@ -37,6 +37,11 @@ def test_one_cell_that_is_surely_wrong_hides_nothing() -> None:
     assert surely_off(Scored(p, off.said, off.truth, off.groups))
 
 
+def test_two_groups_do_not_hide_confidence_that_is_off() -> None:
+    assert sum(surely_off(answers(3.0, 120, seed, groups=2)) for seed in range(20)) >= 18
+    assert sum(surely_off(answers(1.0, 120, seed, groups=2)) for seed in range(100)) <= 15
+
+
 def test_one_group_tells_nothing() -> None:
     assert not surely_off(answers(3.0, 400, 1, groups=1))
     empty = answers(3.0, 400, 1).take(np.zeros(400, bool))

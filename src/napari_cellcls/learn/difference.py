@@ -11,7 +11,7 @@ import numpy as np
 from napari_cellcls.learn import intervals, metrics
 from napari_cellcls.learn.metrics import Scored
 
-_MANY = 10
+MANY = 10
 """Groups from which on they alone say how far a number may be off."""
 Limits = tuple[float, float] | None
 
@@ -47,7 +47,7 @@ def drawn(of: Scored, resamples: int, seed: int) -> list[np.ndarray]:
     _, place = np.unique(of.groups, return_inverse=True)
     count = int(place.max()) + 1
     alike = [(place, count)]
-    if count < _MANY:
+    if count < MANY:
         alike.append((np.arange(len(of)), len(of)))
     found = []
     for where, groups in alike:

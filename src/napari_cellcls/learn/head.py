@@ -7,6 +7,7 @@ space that the labeled cells span: the solution of a ridge penalty lies in it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,8 +23,10 @@ from napari_cellcls.vocabulary import DataError
 _FOLDS = 4
 _ROUNDS = 60
 _ENOUGH = 1e-6
-"""Share of the cost by which one more step must lower it."""
+"""By so much one more step must lower the cost."""
 _TINY = 1e-12
+_ALONE = threading.Lock()
+"""The number of threads is one for the whole process: two that change it at once would not find it again."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def fit_head(
     chosen, count = start.strengths[start.usual], 0
     # The solver asks for thousands of tiny products: threads would wait for each other most of the time. So they do
     # in the axes of some hundred cells where other programs keep the computer busy.
-    with threadpool_limits(1, "blas"):
+    with _ALONE, threadpool_limits(1, "blas"):
         space = Span.of(x, blocks)
         z = space.into(x)
         if fold is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_cellcls.learn.difference import MANY
 from napari_cellcls.learn.metrics import Scored
 
 _LEAST = 1e-4
@@ -29,20 +30,25 @@ def surely_off(of: Scored, level: float = 0.95) -> bool:
     Returns
     -------
     bool
-        False with fewer than two groups: nothing tells chance from anything else.
+        False with fewer than two groups. Where they are fewer than :data:`~napari_cellcls.learn.difference.MANY`, single cells are
+        asked too: two groups alone say hardly anything.
     """
     # Not scipy.stats: loading it takes longer than all that is asked of it.
     from scipy.special import stdtrit
 
     _, place = np.unique(of.groups, return_inverse=True)
-    count = int(place.max(initial=-1)) + 1
-    if count < 2:
-        return False
     slopes = _slopes(of)
-    mean = slopes.mean()
-    from_mean = np.bincount(place, weights=slopes - mean, minlength=count)
-    error = np.sqrt(count / (count - 1) * (from_mean**2).sum()) / len(slopes)
-    return bool(abs(mean) > stdtrit(count - 1, (1 + level) / 2) * error)
+
+    def is_off(place: np.ndarray) -> bool:
+        count = int(place.max(initial=-1)) + 1
+        if count < 2:
+            return False
+        from_mean = np.bincount(place, weights=slopes - slopes.mean(), minlength=count)
+        error = np.sqrt(count / (count - 1) * (from_mean**2).sum()) / len(slopes)
+        return bool(abs(slopes.mean()) > stdtrit(count - 1, (1 + level) / 2) * error)
+
+    few = 2 <= int(place.max(initial=-1)) + 1 < MANY
+    return is_off(place) or (few and is_off(np.arange(len(slopes))))
 
 
 def _slopes(of: Scored) -> np.ndarray:

@@ -20,7 +20,7 @@ _USUAL, _USUALLY_NEAR = 3, 1
 class Start:
     """What learning starts from: logits ``(N, K)`` of the head before, and what holds them.
 
-    ``strengths`` are the penalties to try; that at ``usual`` is taken unless cells say otherwise.
+    ``strengths`` are the penalties to try, strongest first; that at ``usual`` is taken unless cells say otherwise.
     """
 
     kernel: np.ndarray
@@ -50,8 +50,10 @@ class Start:
             )
         logits = (x @ kernel + bias).astype(np.float64)
         held = kernel.any(axis=0).astype(float)
-        usual = _USUALLY_NEAR if held.any() else len(NEAR) + _USUAL
-        return cls(kernel, bias, logits, held, (*NEAR, *free), usual)
+        # Of few cells the mean is no weak penalty: strongest first, whichever list it is from.
+        strengths = tuple(sorted({*NEAR, *free}, reverse=True))
+        usual = strengths.index(NEAR[_USUALLY_NEAR] if held.any() else free[_USUAL])
+        return cls(kernel, bias, logits, held, strengths, usual)
 
     def take(self, rows: np.ndarray) -> Start:
         """Return it for some of the rows."""

@@ -153,7 +153,9 @@ def court(
 
     ``base`` is the model that the learning started from.
     """
+    # No head is new to images that its beginning has learned from.
     fair = plan.judging & _answered(rival, len(found.rows))
+    fair &= ~known_to(labels, learned_by(base))[found.rows]
     learned, head = np.flatnonzero(plan.learned), fitted.head
     crossed = head.grouped and head.folds > 0
     if not plan.held.any():
@@ -164,8 +166,6 @@ def court(
         fair &= ~known_to(labels, rival.groups)[found.rows]
     places = np.flatnonzero(fair & plan.held)
     held = _court(plan, labels, found, places, head.logits(found.values[places]), held=True)
-    # No head is new to images that its beginning has learned from.
-    fair &= ~known_to(labels, learned_by(base))[found.rows]
     seen = fair[learned] & crossed & np.isfinite(plan.targets[learned]).all(axis=1)
     if not seen.any():
         return held

@@ -78,7 +78,7 @@ def rival_of(
     if base.head is None or not known:
         return None, notes
     values = yield from _seen_by(base, project, labels, network, found)
-    return Rival(base, known, values), notes
+    return Rival(base, known, values, learned_by(base)), notes
 
 
 def _seen_by(

@@ -45,6 +45,14 @@ class GalleryModel(QStringListModel):
         self._place[self._items[cells]] = cells
         self.setStringList([""] * len(self._items))
 
+    def supportedDragActions(self) -> Qt.DropAction:
+        """Cells are copied to where they are dropped, never moved away."""
+        return Qt.DropAction.CopyAction
+
+    def removeRows(self, row: int, count: int, parent: QModelIndex | None = None) -> bool:
+        """Nobody but :meth:`show` changes the rows."""
+        return False
+
     @property
     def order(self) -> np.ndarray:
         """Rows in the order shown, sections left out."""

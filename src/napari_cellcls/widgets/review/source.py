@@ -39,6 +39,7 @@ class ClassifyLink(QObject):
         super().__init__(dock)
         self._dock = dock
         self.widget: ClassifyWidget | None = None
+        self._awaited = False
 
     @property
     def session(self) -> Session | None:
@@ -67,7 +68,8 @@ class ClassifyLink(QObject):
             return False
         dropped = subject.sheet.opinion is not None and session.predictions is None
         same = session.cells is subject.sheet.cells
-        return dropped and same and self.widget.controller.classifying
+        self._awaited = dropped and same and self.widget.controller.classifying
+        return self._awaited
 
     def look(self) -> None:
         """Find the dock; the one at hand is kept while it is there."""
@@ -104,7 +106,8 @@ class ClassifyLink(QObject):
         return session.image_changed, session.cells_changed, session.predictions_changed
 
     def _on_ended(self) -> None:
-        if self.session is not None and self.session.predictions is None:
+        if self._awaited and self.session is not None and self.session.predictions is None:
+            self._awaited = False
             self.changed.emit()  # it was canceled or failed
 
     def _on_changed(self) -> None:

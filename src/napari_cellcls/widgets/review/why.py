@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QDeadlineTimer, QEvent, QObject, QTimer
 from qtpy.QtGui import QPixmap
 
 from napari_cellcls.review.order import without_filters
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_cellcls.widgets.review.why_panel import WhyPanel
     from napari_cellcls.widgets.review.widget import ReviewWidget
 
+_LAYING_OUT_MS = 500
 _LAID_OUT = frozenset((QEvent.Type.Resize, QEvent.Type.Move))
 
 
@@ -49,6 +50,7 @@ class Why(QObject):
         self._row: int | None = None
         self._known: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
         self._scrolled: int | None = None
+        self._laid_out = QDeadlineTimer(0)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._bring_into_sight)
@@ -71,7 +73,7 @@ class Why(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Keep an answer in sight while Qt lays it out: lines that wrap take several rounds."""
-        if event is not None and event.type() in _LAID_OUT and self.answer.examples:
+        if event is not None and event.type() in _LAID_OUT and not self._laid_out.hasExpired():
             self._soon.start()
         return bool(super().eventFilter(watched, event))
 
@@ -142,6 +144,7 @@ class Why(QObject):
         head = head_words(answer, int(sheet.cells.ids[row]), name)
         pictures = [self._picture(one) for one in answer.examples]
         self.panel.show_answer(head, compared_words(answer), answer.examples, pictures)
+        self._laid_out.setRemainingTime(_LAYING_OUT_MS)
         self._soon.start()  # once Qt has laid the strip out
 
     def _bring_into_sight(self) -> None:

@@ -20,7 +20,9 @@ ENOUGH = 10
 """Labeled cells of each class from which on a quick fine-tune is worth a try."""
 ENOUGH_DEEP = 50
 QUICK = "Quick: a new last layer on what the network sees already. Seconds, and old classes stay."
-DEEP = "Deep: the whole network learns. Minutes to hours. Try Quick first: Deep may add some points."
+DEEP = (
+    "Deep: the whole network learns. Minutes to hours. Try Quick first: Deep may add some points."
+)
 SIGNS = {
     "better": ("▲", "#009e73"),
     "no worse": ("●", "#56b4e9"),
