@@ -122,7 +122,17 @@ def learn(site: Site, rows: np.ndarray) -> tuple[Head, gate.Verdict]:
         for logits in (site.values[test] @ before.kernel + before.bias,
                        head.logits(site.values[test]) / head.temperature)
     )  # fmt: skip
-    return head, gate.judge_change(old, new, roster.names)
+    more = None
+    if (
+        head.grouped and head.folds
+    ):  # as in a project: cells learned from, each by a head that had not seen its patient
+        truth, groups = np.eye(2)[site.labels[train]], site.patients[train]
+        known = site.values[train] @ before.kernel + before.bias
+        more = tuple(
+            metrics.scored(metrics.softmax(logits), truth, groups, positive=0)
+            for logits in (known, head.held_out / head.temperature)
+        )
+    return head, gate.judge_change(old, new, roster.names, more=more)
 
 
 def rates(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
