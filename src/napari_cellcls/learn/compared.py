@@ -10,6 +10,7 @@ from napari_cellcls.learn import gate
 from napari_cellcls.learn.described import Described, describe_labels
 from napari_cellcls.learn.gate import Verdict
 from napari_cellcls.learn.holdout import known as known_to
+from napari_cellcls.learn.holdout import learned_by
 from napari_cellcls.learn.labels import Labels, labeled_cells
 from napari_cellcls.learn.proof import Rival, answers_of
 from napari_cellcls.learn.roster import roster, same_classes
@@ -63,7 +64,7 @@ def _compare(
     if one.weights_sha256 != two.weights_sha256 or one.manifest.crop != two.manifest.crop:
         second = yield from describe_labels(project, labels, two)
     rows = np.intersect1d(first.rows, second.rows)
-    learned = _learned(one) | _learned(two)
+    learned = learned_by(one) | learned_by(two)
     met, every = known_to(labels, learned)[rows], labels.groups[rows]
     known = [same_classes(package, labels, state) for package in (one, two)]
     both = dict(enumerate({*known[0].values(), *known[1].values()}))
@@ -95,11 +96,6 @@ def _compare(
         )
     verdict = gate.judge_change(scores[0], scores[1], who.names, seed=seed)
     return verdict, tuple(notes)
-
-
-def _learned(package: ModelPackage) -> set[str]:
-    found = package.manifest.provenance.extra.get("groups")
-    return set(map(str, found)) if isinstance(found, list) else set()
 
 
 def _values(found: Described, rows: np.ndarray) -> np.ndarray:

@@ -36,11 +36,7 @@ class Sides(NamedTuple):
 def past_sides(versions: Iterable[Version]) -> tuple[Sides, ...]:
     """Return the sides of the versions of a project that say them, in the same order."""
     told = [one.manifest.provenance.extra for one in versions if one.manifest is not None]
-
-    def named(value: Any) -> frozenset[str]:
-        return frozenset(map(str, value)) if isinstance(value, list | tuple) else frozenset()
-
-    return tuple(Sides(named(one.get("groups")), named(one.get("held_out"))) for one in told)
+    return tuple(Sides(_named(one.get("groups")), _named(one.get("held_out"))) for one in told)
 
 
 def held_out(labels: Labels, rows: np.ndarray, past: Sequence[Sides] = ()) -> np.ndarray:
@@ -108,8 +104,7 @@ def traces(labels: Labels, rows: np.ndarray) -> tuple[str, ...]:
 
 def learned_by(package: ModelPackage) -> frozenset[str]:
     """Return hashes of the groups that a model has learned from, as far as it says."""
-    told = package.manifest.provenance.extra.get("groups")
-    return frozenset(map(str, told)) if isinstance(told, list) else frozenset()
+    return _named(package.manifest.provenance.extra.get("groups"))
 
 
 def known(labels: Labels, learned: Set[str]) -> np.ndarray:
@@ -137,3 +132,7 @@ def hashes(groups: np.ndarray) -> tuple[str, ...]:
             for name in np.unique(groups).tolist()
         )
     )
+
+
+def _named(value: Any) -> frozenset[str]:
+    return frozenset(map(str, value)) if isinstance(value, list | tuple) else frozenset()
